@@ -1,0 +1,140 @@
+"""`hetslurm check`: is this configuration, this job script, this plugin right?"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hetslurm.cli.output import JsonOption, complain, print_json, say
+from hetslurm.errors import DirectiveError, HetslurmError
+
+app = typer.Typer()
+PLUGINS = ("job_submit_hetslurm.so", "spank_hetslurm.so")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong. Line and column are 1-based, 0: the whole file."""
+
+    file: str
+    message: str
+    line: int = 0
+    column: int = 0
+    word: str = ""
+    expected: str = ""
+
+    def render(self) -> str:
+        """As a compiler says it."""
+        place = ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
+        return f"{place}: {self.message}"
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="hetslurm.toml, job scripts, plugins (.so); or: plugin [PATH…]"),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Check configuration files, job scripts with #HET lines, and built plugins (exit code 1: wrong)."""
+    paths = files
+    if files[0] == "plugin" and not Path("plugin").is_file():
+        paths = files[1:] or [str(path) for path in find_plugins()]
+    reports = [(path, *check_file(path)) for path in paths]
+    findings = [finding for _, found, _ in reports for finding in found]
+    if as_json:
+        checked = [{"file": path, "ok": not found, "is": what} for path, found, what in reports]
+        print_json({"ok": not findings, "files": checked, "findings": [asdict(f) for f in findings]})
+    else:
+        for path, found, what in reports:
+            for finding in found:
+                complain(finding.render())
+            if not found:
+                say(f"{path}: {what}")
+    if findings:
+        raise typer.Exit(1)
+
+
+def check_file(path: str) -> tuple[list[Finding], str]:
+    """What is wrong with a file, and what it is."""
+    if path.endswith(".so"):
+        return _check_plugin(Path(path))
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        return [Finding(path, f"cannot be read: {error.strerror}")], "unreadable"
+    if path.endswith(".toml"):
+        return _check_config(path, content)
+    return check_script(path, content)
+
+
+def check_script(path: str, content: bytes) -> tuple[list[Finding], str]:
+    """The plugin's own verdict on a job script; `#SBATCH --het=…` counts as it does at submit."""
+    from hetslurm.cli.sbatch_lines import read_script  # noqa: PLC0415
+    from hetslurm.native import parser  # noqa: PLC0415  loads NumPy-free, but no other check needs it
+
+    option = read_script(content.decode("utf-8", "replace")).het
+    try:
+        request = parser.parse(content, option.encode() if option else None)
+    except DirectiveError as error:
+        where = (error.line, error.column) if error.line else (_option_line(content), 0)
+        message = str(error).removeprefix(f"line {error.line}: ")
+        return [Finding(path, message, *where, error.word, error.expected)], "job script"
+    if request is None:
+        return [], "fine: no directives, hetslurm leaves the job alone"
+    targets = ", ".join(target.label for target in request.targets)
+    return [], f"fine: {len(request.targets)} target{'s' * (len(request.targets) != 1)}: {targets}"
+
+
+def find_plugins(environ: dict[str, str] | None = None) -> list[Path]:
+    """The built plugins: in $HETSLURM_PLUGIN_DIR, else ./build, else where Slurm's own plugins are."""
+    from hetslurm.sandbox.machine import system_plugin_dir  # noqa: PLC0415
+
+    named = (environ if environ is not None else dict(os.environ)).get("HETSLURM_PLUGIN_DIR")
+    folders = [Path(named)] if named else [Path("build"), Path(system_plugin_dir())]
+    for folder in folders:
+        found = [folder / name for name in PLUGINS if (folder / name).exists()]
+        if found:
+            return found
+    looked = ", ".join(str(folder) for folder in folders)
+    raise HetslurmError(f"no {' or '.join(PLUGINS)} in {looked}: build them (make plugin), or give a path")
+
+
+def _check_config(path: str, content: bytes) -> tuple[list[Finding], str]:
+    from hetslurm.config import read_site  # noqa: PLC0415
+
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return [Finding(path, "it is not UTF-8 text")], "configuration"
+    site, problems = read_site(text)
+    found = [Finding(path, p.render("").lstrip(":0123456789 "), p.line) for p in problems]
+    if site is None:
+        return found, "configuration"
+    return (
+        [],
+        f"fine: {len(site.pools)} [[pool]], {len(site.data)} [[data]], by {site.default_objective}",
+    )
+
+
+def _check_plugin(path: Path) -> tuple[list[Finding], str]:
+    from hetslurm.slurm.plugin import check_plugin, installed_version  # noqa: PLC0415
+
+    version = installed_version()
+    try:
+        problems = check_plugin(path, version)
+    except HetslurmError as error:
+        return [Finding(str(path), str(error).removeprefix(f"{path}: "))], "plugin"
+    return [Finding(str(path), problem) for problem in problems], f"fine: fits the installed Slurm {version}"
+
+
+def _option_line(content: bytes) -> int:
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.startswith(b"#SBATCH") and b"--het" in line:
+            return number
+    return 0

@@ -1,0 +1,72 @@
+"""`hetslurm explain JOBID`: the record that the job carries, and the candidates behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hetslurm.controller.cycle import RecordedJob
+from hetslurm.controller.decisions import Noted, read_decision
+from hetslurm.controller.notes import explain_recorded
+from hetslurm.errors import HetslurmError, SlurmError, SnapshotError
+from hetslurm.site import Site
+from hetslurm.slurm import choose_adapter
+from hetslurm.slurm.record import parse_record
+
+
+def explain_job(site: Site, job_id: int) -> dict[str, Any]:
+    """What `explain JOBID --json` prints; `chosen` is what was recorded, not what would be chosen now."""
+    noted = read_decision(Path(site.state_dir), job_id)
+    try:
+        report = _from_slurm(site, job_id, noted)
+    except SlurmError as error:
+        if noted is None:
+            raise type(error)(
+                f"job {job_id}: {error}; nor is a decision on it stored in {site.state_dir}, "
+                "or you may not read it"
+            ) from error
+        report = {**noted.explanation, "recorded": None, "note": f"only the stored decision is left: {error}"}
+        report["recomputed_from_generation"] = noted.recomputed_generation
+    if noted is not None:
+        report["decided_by"], report["noted_at"] = noted.by, noted.noted_at
+    return report
+
+
+def _from_slurm(site: Site, job_id: int, noted: Noted | None) -> dict[str, Any]:
+    adapter = choose_adapter(site.adapter)
+    job = adapter.read_job(job_id).job
+    record = parse_record(job.admin_comment)
+    if record is None:
+        raise HetslurmError(
+            f"job {job_id} carries no record of hetslurm: it was submitted without directives"
+        )
+    recorded = json.loads(job.admin_comment)
+    if noted is not None and noted.decided_generation == record.gen:
+        report = dict(noted.explanation)
+        generation: int | None = noted.recomputed_generation
+    else:
+        report, generation = _recompute(site, RecordedJob(job, record))
+    report["recorded"] = recorded
+    report["chosen"] = _chosen(recorded)
+    report["recomputed_from_generation"] = generation
+    return report
+
+
+def _recompute(site: Site, one: RecordedJob) -> tuple[dict[str, Any], int | None]:
+    from hetslurm.cli.explain import read_snapshot  # noqa: PLC0415
+    from hetslurm.cluster import Cluster  # noqa: PLC0415
+
+    empty = Cluster("", (0, 0, 0), 0.0, (), (), ())
+    try:
+        view = read_snapshot(site)
+    except SnapshotError as error:
+        bare = {"job_id": one.job.job_id, "app": None, "objective": None, "generation": one.record.gen}
+        return {**bare, "candidates": [], "note": f"no candidates: {error}"}, None
+    return explain_recorded(one, empty, view), view.generation
+
+
+def _chosen(recorded: dict[str, Any]) -> dict[str, Any] | None:
+    if recorded.get("state") == "held":
+        return None
+    return {key: recorded.get(key) for key in ("target", "pool", "partition", "score")}

@@ -1,0 +1,180 @@
+"""`hetslurm pools`: what the plugin scores against right now, and how it is doing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hetslurm.cli.output import ConfigOption, JsonOption, print_json, print_table, say
+from hetslurm.cli.site import NO_SNAPSHOT, site_to_look_at
+from hetslurm.errors import SlurmUnavailable, SnapshotError
+from hetslurm.site import Site
+from hetslurm.units import render_duration
+
+app = typer.Typer()
+NEVER_S = 1e14
+COLUMNS = (
+    ("pool", "left"),
+    ("partition", "left"),
+    ("device", "left"),
+    ("nodes", "right"),
+    ("free/units", "right"),
+    ("wait small", "right"),
+    ("half", "right"),
+    ("full", "right"),
+    ("price/h", "right"),
+    ("watts", "right"),
+    ("health", "right"),
+    ("why not", "left"),
+)
+
+
+@app.command()
+def pools(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    stats: Annotated[
+        Path | None, typer.Option(help="The plugin's statistics page; else `stats` beside the snapshot.")
+    ] = None,
+) -> None:
+    """Show the pools of the newest snapshot, its age, and the plugin's counters."""
+    site = site_to_look_at(config)
+    report = gather(site, stats or Path(site.snapshot_path).with_name("stats"), time.time())
+    if as_json:
+        print_json(report)
+    else:
+        render(report)
+    if report["snapshot"]["error"]:
+        raise typer.Exit(1)
+
+
+def gather(site: Site, stats: Path, now: float) -> dict[str, Any]:
+    """Everything that `pools --json` prints."""
+    from hetslurm.cli.pool_rows import read_slot  # noqa: PLC0415  only this command pays for NumPy
+    from hetslurm.controller.status import read_status  # noqa: PLC0415
+    from hetslurm.snapshot import read_view  # noqa: PLC0415
+
+    snapshot: dict[str, Any] = {"path": site.snapshot_path, "error": None}
+    rows: tuple[dict[str, Any], ...] = ()
+    try:
+        slot = read_slot(read_view(site.snapshot_path))
+    except SnapshotError as error:
+        snapshot["error"] = str(error)
+    else:
+        age = slot.age_s(now)
+        snapshot |= {
+            "generation": slot.generation,
+            "age_s": round(age, 3),
+            "max_age_s": slot.max_age_s,
+            "stale": age > slot.max_age_s,
+            "currency": slot.currency,
+            "cluster": slot.cluster,
+        }
+        rows = slot.pools
+    controller = read_status(Path(site.state_dir))
+    return {"snapshot": snapshot, "controller": controller, "plugin": _plugin(stats), "pools": list(rows)}
+
+
+def _plugin(stats: Path) -> dict[str, Any] | None:
+    from hetslurm.slurm.stats import read_stats  # noqa: PLC0415
+
+    try:
+        page = read_stats(stats)
+    except SlurmUnavailable:
+        return None
+    latency = {}
+    for phase, histogram in page.histograms.items():
+        p50, p99 = (histogram.percentile_ns(percent) for percent in (50, 99))
+        micro = [None if value is None else round(value / 1000, 3) for value in (p50, p99)]
+        latency[phase] = {"count": histogram.total, "p50_us": micro[0], "p99_us": micro[1]}
+    return {
+        "pid": page.pid,
+        "slurm_version": page.slurm_version,
+        "since": page.started_at_ns / 1e9,
+        "counters": dict(page.counters),
+        "snapshot": dict(page.snapshot),
+        "latency": latency,
+    }
+
+
+def render(report: dict[str, Any]) -> None:
+    """The report for people."""
+    for line in (_snapshot_line(report["snapshot"]), *_controller_lines(report["controller"])):
+        say(line)
+    for line in _plugin_lines(report["plugin"]):
+        say(line)
+    if report["pools"]:
+        print_table("", COLUMNS, [_cells(row) for row in report["pools"]])
+        say(f"prices in {report['snapshot']['currency']} per hour  ? default, nobody knows")
+
+
+def _snapshot_line(snapshot: dict[str, Any]) -> str:
+    if snapshot["error"]:
+        return f"no snapshot: {snapshot['error']}; {NO_SNAPSHOT}"
+    stale = " STALE: jobs are placed by their authors' order" if snapshot["stale"] else ""
+    age = render_duration(snapshot["age_s"])
+    return f"snapshot: generation {snapshot['generation']}, {age} old{stale} ({snapshot['path']})"
+
+
+def _controller_lines(status: dict[str, Any] | None) -> list[str]:
+    if status is None:
+        return ["controller: no status to read (controller.state_dir)"]
+    lines = [
+        f"controller: pid {status.get('pid')}, cycle {status.get('cycle_duration_s', 0):.3f} s, "
+        f"{status.get('held', 0)} held, {status.get('placed_total', 0)} placed since its start"
+        + (", stopped" if status.get("stopping") else "")
+    ]
+    if status.get("config_error"):
+        lines.append("configuration refused, the old stays in force:")
+        lines.extend(f"  {line}" for line in str(status["config_error"]).splitlines())
+    failed_at, done_at = status.get("last_error_at"), status.get("snapshot_at")
+    if failed_at is not None and (done_at is None or failed_at > done_at):
+        lines.append(f"controller fails: {status.get('last_error')}")
+    return lines
+
+
+def _plugin_lines(plugin: dict[str, Any] | None) -> list[str]:
+    if plugin is None:
+        return [
+            "plugin: no statistics to read (root and SlurmUser may, while slurmctld runs with the plugin)"
+        ]
+    counters = ", ".join(f"{name} {value}" for name, value in plugin["counters"].items() if value)
+    lines = [f"plugin: {counters or 'no job yet'}"]
+    decision = plugin["latency"].get("decision")
+    if decision and decision["count"]:
+        lines.append(
+            f"decisions: {decision['count']}, "
+            f"p50 {decision['p50_us']:.1f} µs, p99 {decision['p99_us']:.1f} µs"
+        )
+    return lines
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    device = f"{row['kind']}:{row['type']}" if row["type"] else row["kind"]
+    guess = "" if row["wait_source"] != "default" else "?"
+    waits = [_wait(row["wait_s"][size]) + guess for size in ("small", "half", "full")]
+    return (
+        row["pool"],
+        row["partition"],
+        device,
+        f"{row['nodes_up']}/{row['nodes']}",
+        f"{row['units_free']:g}/{row['units']:g}",
+        *waits,
+        _rates(row["price_per_hour"], row["price_source"]),
+        _rates(row["watts"], row["watts_source"]),
+        f"{row['health']:.0%}",
+        "; ".join(row["reasons"]),
+    )
+
+
+def _wait(seconds: float) -> str:
+    return "never" if seconds >= NEVER_S else render_duration(seconds)
+
+
+def _rates(rates: dict[str, float], source: str) -> str:
+    """`2.1/device + 0.04/cpu`; `-` where nobody said anything."""
+    parts = [f"{rates[what]:g}/{what}" for what in ("device", "cpu", "node") if rates[what]]
+    return " + ".join(parts) or ("0" if source != "default" else "-")

@@ -1,0 +1,77 @@
+"""What one look at the cluster means: pools with their waits, jobs to place, jobs to note. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetslurm.cluster import Cluster, QueuedJob
+from hetslurm.controller.decisions import JobKey
+from hetslurm.estimates import estimate_waits
+from hetslurm.inventory import derive_pools
+from hetslurm.pool import Pool
+from hetslurm.site import Site
+from hetslurm.slurm.record import Record, parse_record
+from hetslurm.snapshot import build_slot
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedJob:
+    """A job that carries hetslurm's record."""
+
+    job: QueuedJob
+    record: Record
+
+    @property
+    def key(self) -> JobKey:
+        """Which job it is, for good."""
+        return JobKey(self.job.job_id, int(self.job.submit_at))
+
+    @property
+    def is_held(self) -> bool:
+        """Pending and held, though not by an admin: his hold is never touched."""
+        job = self.job
+        return job.state == "PENDING" and job.priority == 0 and job.reason != "JobHeldAdmin"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What follows from a Cluster and a Site. `held` is in submit order."""
+
+    pools: tuple[Pool, ...]
+    recorded: tuple[RecordedJob, ...]
+    held: tuple[RecordedJob, ...]
+
+
+def plan_cycle(cluster: Cluster, site: Site) -> Plan:
+    """Derive everything that a cycle does from what Slurm says and what the admin says."""
+    recorded = tuple(
+        RecordedJob(job, record)
+        for job in cluster.jobs
+        if job.admin_comment and (record := parse_record(job.admin_comment)) is not None
+    )
+    # Held by the plugin for want of a snapshot. One that its author released since then is not ours any more.
+    waiting = (one for one in recorded if one.record.state == "held" and one.is_held)
+    held = sorted(waiting, key=lambda one: (one.job.submit_at, one.job.job_id))
+    return Plan(tuple(estimate_waits(derive_pools(cluster, site), cluster)), recorded, tuple(held))
+
+
+def slot_of(
+    plan: Plan, cluster: Cluster, site: Site, generation: int, written_at: float
+) -> NDArray[np.uint8]:
+    """The snapshot slot of a plan. `written_at` is Unix seconds."""
+    return build_slot(
+        plan.pools,
+        cluster.partitions,
+        cluster.associations,
+        cluster.uids,
+        cluster.groups,
+        site,
+        generation=generation,
+        written_at_ns=int(written_at * 1e9),
+        read_at_ns=int(cluster.read_at * 1e9),
+        cluster=cluster.name,
+        enforces_associations=cluster.enforces_associations,
+    )

@@ -1,0 +1,236 @@
+"""The daemon: cycle after cycle, through Slurm's absences and bad configuration, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import deque
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from hetslurm.clock import Clock
+from hetslurm.config import SiteFile
+from hetslurm.controller.audit import Audit
+from hetslurm.controller.cycle import plan_cycle, slot_of
+from hetslurm.controller.decisions import DecisionLog
+from hetslurm.controller.lock import InstanceLock
+from hetslurm.controller.log import Log
+from hetslurm.controller.notes import Notes
+from hetslurm.controller.notify import Notifier
+from hetslurm.controller.placer import Placer
+from hetslurm.controller.status import Status, write_status
+from hetslurm.controller.stop import Stop, Stopped
+from hetslurm.errors import HetslurmError, SlurmUnavailable
+from hetslurm.native.kernel import View
+from hetslurm.slurm.protocol import SlurmAdapter
+from hetslurm.slurm.version import SlurmVersion
+from hetslurm.snapshot import SnapshotWriter
+
+LONGEST_PAUSE_S = 15.0
+VIEWS_KEPT = 8
+
+
+class Controller:
+    """Reads Slurm, publishes snapshots, places held jobs, notes decisions. One a state folder."""
+
+    def __init__(
+        self, file: SiteFile, adapter: SlurmAdapter, *, log: Log, clock: Clock, stop: Stop, notifier: Notifier
+    ) -> None:
+        self._file = file
+        self._adapter = adapter
+        self._log = log
+        self._clock = clock
+        self._stop = stop
+        self._notifier = notifier
+        self._state_dir = Path(file.site.state_dir)
+        self._views: deque[View] = deque(maxlen=VIEWS_KEPT)
+        self._writer: SnapshotWriter | None = None
+        self._writer_path = ""
+        self._failures = 0
+        now = clock.now()
+        self.status = Status(pid=os.getpid(), started_at=now, updated_at=now)
+
+    def run(self, *, once: bool = False) -> bool:
+        """Work until stopped, or for one cycle. True unless that one cycle (or the last one) failed."""
+        with ExitStack() as stack:
+            stack.enter_context(InstanceLock(self._state_dir))
+            decisions = DecisionLog(self._state_dir)
+            stack.callback(decisions.close)
+            stack.callback(self._close_writer)
+            self._writer_at(self._file.site.snapshot_path)
+            placer = Placer(
+                self._adapter,
+                decisions,
+                Audit(self._state_dir, self._clock),
+                log=self._log,
+                clock=self._clock,
+            )
+            notes = Notes(decisions, log=self._log, clock=self._clock)
+            self._log.info("started", pid=os.getpid(), config=self._file.path, state_dir=self._state_dir)
+            with suppress(Stopped):
+                self._work(placer, notes, once=once)
+            self._notifier.stopping()
+            self.status = replace(self.status, stopping=True, updated_at=self._clock.now())
+            self._write_status()
+            self._log.info("stopped", cycles=self.status.cycles)
+        return self._failures == 0
+
+    def _work(self, placer: Placer, notes: Notes, *, once: bool) -> None:
+        ready = False
+        while not self._stop.requested:
+            begun = self._clock.monotonic()
+            self._follow_config()
+            self._try_cycle(placer, notes)
+            duration = self._clock.monotonic() - begun
+            self._report(duration)
+            if not ready:
+                self._notifier.ready(self._headline())
+                ready = True
+            self._notifier.alive(self._headline())
+            if once:
+                return
+            self._rest(self._pause(duration))
+
+    def _follow_config(self) -> None:
+        before = self._file.site
+        if not self._file.follow(force=self._stop.take_reload()):
+            return
+        if self._file.error:
+            self._log.error("configuration refused, the old stays in force", error=self._file.error)
+            return
+        self._log.info("configuration read", config=self._file.path)
+        for name in ("state_dir", "adapter"):
+            if getattr(before, name) != getattr(self._file.site, name):
+                self._log.warning("takes effect at the next start", key=f"controller.{name}")
+
+    def _try_cycle(self, placer: Placer, notes: Notes) -> None:
+        """One cycle. Slurm's absence and our own trouble are survived; the snapshot then grows stale."""
+        try:
+            self._cycle(placer, notes)
+        except SlurmUnavailable as error:
+            self._failed(error, slurm="unavailable")
+        except HetslurmError as error:
+            self._failed(error, slurm=self.status.slurm)
+        except Exception as error:  # a daemon that places jobs outlives its own bugs
+            self._failed(error, slurm=self.status.slurm)
+        else:
+            if self._failures:
+                self._log.info("working again", after_failures=self._failures)
+            self._failures = 0
+
+    def _cycle(self, placer: Placer, notes: Notes) -> None:
+        site = self._file.site
+        with self._stop.interruptible():
+            cluster = self._adapter.read_cluster()
+            plan = plan_cycle(cluster, site)
+        writer = self._writer_at(site.snapshot_path)
+        now = self._clock.now()
+        slot = slot_of(plan, cluster, site, writer.next_generation, now)
+        writer.write(slot)
+        view = View(slot)
+        self._views.append(view)
+        self.status = replace(
+            self.status,
+            cycles=self.status.cycles + 1,
+            generation=view.generation,
+            snapshot_at=now,
+            slurm=str(SlurmVersion(*cluster.version)),
+            nodes=len(cluster.nodes),
+            pools=len(plan.pools),
+            jobs=len(cluster.jobs),
+            held=len(plan.held),
+        )
+        outcome = placer.place(
+            plan, cluster, view, until=self._clock.monotonic() + site.cycle_s, stop=self._stop
+        )
+        self.status = replace(
+            self.status,
+            held_for_good=outcome.for_good,
+            placed_total=self.status.placed_total + outcome.placed,
+        )
+        notes.note(plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s)
+
+    def _writer_at(self, path: str) -> SnapshotWriter:
+        if self._writer is None or self._writer_path != path:
+            self._close_writer()
+            self._writer = SnapshotWriter(path)
+            self._writer_path = path
+        return self._writer
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _failed(self, error: Exception, *, slurm: str) -> None:
+        self._failures += 1
+        text = str(error) if isinstance(error, HetslurmError) else _bug(error)
+        # The first few, and then ever fewer: a night without slurmctld is not a full disk.
+        if self._failures <= 3 or self._failures & (self._failures - 1) == 0:
+            self._log.error("cycle failed", error=text, failures=self._failures)
+        now = self._clock.now()
+        self.status = replace(
+            self.status,
+            slurm=slurm,
+            last_error=text,
+            last_error_at=now,
+            failures_total=self.status.failures_total + 1,
+        )
+
+    def _report(self, duration: float) -> None:
+        self.status = replace(
+            self.status,
+            updated_at=self._clock.now(),
+            cycle_duration_s=round(duration, 6),
+            config=str(self._file.path) if self._file.path else None,
+            config_error=self._file.error,
+        )
+        self._write_status()
+        if self._failures:
+            return
+        facts = {"generation": self.status.generation, "duration_s": round(duration, 4)}
+        self._log.info(
+            "cycle", **facts, pools=self.status.pools, jobs=self.status.jobs, held=self.status.held
+        )
+        if duration > self._file.site.cycle_s:
+            self._log.warning("cycle over budget", **facts, budget_s=self._file.site.cycle_s)
+
+    def _write_status(self) -> None:
+        try:
+            write_status(self._state_dir, self.status)
+        except OSError as error:
+            self._log.error("status file not written", error=error)
+
+    def _pause(self, duration: float) -> float:
+        """Seconds to the next cycle: the rest of the cycle's time, longer and longer while Slurm is away."""
+        cycle = self._file.site.cycle_s
+        if not self._failures:
+            return max(0.05, cycle - duration)
+        return float(min(cycle * 2.0 ** min(self._failures - 1, 8), max(LONGEST_PAUSE_S, cycle)))
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, and feed the watchdog meanwhile; a stop, a reload ends it."""
+        until = self._clock.monotonic() + seconds
+        beat = self._notifier.watchdog_s / 2 if self._notifier.watchdog_s else seconds
+        while not (self._stop.requested or self._stop.reload):
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                return
+            self._stop.wait(min(left, beat))
+            self._notifier.alive(self._headline())
+
+    def _headline(self) -> str:
+        if self._failures:
+            return f"not working since {self._failures} cycles: {self.status.last_error}"
+        return (
+            f"generation {self.status.generation}, {self.status.pools} pools, {self.status.jobs} jobs, "
+            f"{self.status.held} held"
+        )
+
+
+def _bug(error: Exception) -> str:
+    """An error that nobody foresaw: what, and where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"

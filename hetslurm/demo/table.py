@@ -1,0 +1,54 @@
+"""The demo's closing table, and the same as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from hetslurm.demo.scenario import Outcome, Step
+
+
+def row(step: Step, outcome: Outcome, broken: str | None) -> dict[str, Any]:
+    """One job as a JSON object: what it shows, where it went, estimates beside what happened (seconds)."""
+    record = outcome.record
+    return {
+        "job_id": outcome.job_id,
+        "script": step.script,
+        "shows": step.shows,
+        "accepted": outcome.accepted,
+        "target": record.target if record else None,
+        "pool": record.pool if record else None,
+        "partition": outcome.partition or None,
+        "state": outcome.state or None,
+        "wait_s": {"estimated": record.wait_s if record else None, "actual": outcome.wait_s},
+        "run_s": {"estimated": record.run_s if record else None, "actual": outcome.run_s},
+        "message": outcome.message,
+        "broken_promise": broken,
+    }
+
+
+def render(rows: list[dict[str, Any]]) -> Table:
+    """The rows for people."""
+    table = Table(title="What went where", title_justify="left")
+    for heading in ("job", "script", "shows", "placement", "wait est/act s", "run est/act s", "as promised"):
+        table.add_column(heading, overflow="fold")
+    for item in rows:
+        if not item["accepted"]:
+            placement = "refused"
+        elif item["target"]:
+            placement = f"{item['target']} in {item['pool']}"
+        else:
+            placement = f"untouched, in {item['partition']}"
+        table.add_row(
+            *(Text(cell) for cell in (str(item["job_id"] or "-"), item["script"], item["shows"], placement)),
+            _pair(item["wait_s"]),
+            _pair(item["run_s"]),
+            Text(f"NO: {item['broken_promise']}", "red") if item["broken_promise"] else Text("yes", "green"),
+        )
+    return table
+
+
+def _pair(value: dict[str, float | None]) -> str:
+    return "/".join("-" if part is None else f"{part:.0f}" for part in (value["estimated"], value["actual"]))

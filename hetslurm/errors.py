@@ -1,0 +1,60 @@
+"""Every error that hetslurm raises on purpose.
+
+HetslurmError
+├── ConfigError          a file of the admin's: which file, which key, what was expected
+├── DirectiveError       a #HET line or --het: line, column, word, what was expected
+├── SnapshotError        the snapshot file cannot be trusted, and why
+├── SlurmError           Slurm refused, or answered with what we cannot read
+│   ├── SlurmUnavailable slurmctld or slurmdbd did not answer
+│   └── SlurmRefused     slurmctld answered "no"; holds its words
+├── PluginError          a built plugin does not fit the installed Slurm
+└── SandboxError         the sandbox cannot start, or something of it died
+"""
+
+from __future__ import annotations
+
+
+class HetslurmError(Exception):
+    """Base of all; its text says what was wrong, where, and what to do."""
+
+
+class ConfigError(HetslurmError):
+    """A configuration file is wrong. The old configuration stays in force."""
+
+
+class DirectiveError(HetslurmError):
+    """A directive was refused.
+
+    Attributes: `line` (1-based, 0 in --het), `column` (1-based byte), `word`, `expected`.
+    """
+
+    def __init__(self, message: str, *, line: int, column: int, word: str, expected: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.word = word
+        self.expected = expected
+
+
+class SnapshotError(HetslurmError):
+    """The snapshot cannot be read or written."""
+
+
+class SlurmError(HetslurmError):
+    """Slurm and hetslurm did not understand each other."""
+
+
+class SlurmUnavailable(SlurmError):
+    """A Slurm daemon did not answer; trying again later may help."""
+
+
+class SlurmRefused(SlurmError):
+    """Slurm refused a request; the text holds its own words."""
+
+
+class PluginError(HetslurmError):
+    """A plugin does not fit the Slurm that would load it."""
+
+
+class SandboxError(HetslurmError):
+    """The sandbox could not do what was asked."""

@@ -1,0 +1,178 @@
+"""Slurm's and hetslurm's files for a sandbox, as text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hetslurm.sandbox.layout import Layout
+from hetslurm.sandbox.spec import NodeGroup, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the files need to know of this machine and this start."""
+
+    name: str
+    user: str
+    version: tuple[int, int]
+    system_plugin_dir: str
+    ports: Mapping[str, int]
+    devices: tuple[str, ...]
+
+
+def slurm_conf(spec: Spec, layout: Layout, host: Host) -> str:
+    """slurm.conf: quick to schedule, slow to forget, and sure that its nodes are what it says."""
+    lines = [
+        "ClusterName=sandbox",
+        f"SlurmctldHost={host.name}(127.0.0.1)",
+        f"SlurmctldPort={host.ports['slurmctld']}",
+        f"SlurmUser={host.user}",
+        f"SlurmdUser={host.user}",
+        "AuthType=auth/munge",
+        f"AuthInfo=socket={layout.munge_socket}",
+        "CredType=cred/munge",
+        f"StateSaveLocation={layout.root}/state",
+        f"SlurmdSpoolDir={layout.root}/spool/%n",
+        f"SlurmctldPidFile={layout.run}/slurmctld.pid",
+        f"SlurmdPidFile={layout.run}/slurmd-%n.pid",
+        f"SlurmctldLogFile={layout.log}/slurmctld.log",
+        f"SlurmdLogFile={layout.log}/slurmd-%n.log",
+        "SlurmctldDebug=info",
+        "SlurmdDebug=info",
+        "SlurmdParameters=config_overrides",
+        "ProctrackType=proctrack/linuxproc",
+        "TaskPlugin=task/none",
+        "SelectType=select/cons_tres",
+        "SelectTypeParameters=CR_CPU_Memory",
+        f"DefMemPerCPU={min(group.mem_mb // group.cpus for group in spec.groups)}",
+        "SchedulerType=sched/backfill",
+        "SchedulerParameters=batch_sched_delay=0,bf_interval=2,bf_resolution=1,sched_min_interval=1000",
+        "EnforcePartLimits=ALL",
+        "MaxJobCount=20000",
+        "MinJobAge=7200",
+        "ReturnToService=2",
+        "SlurmctldTimeout=30",
+        "SlurmdTimeout=120",
+        "InactiveLimit=0",
+        "KillWait=2",
+        "MailProg=/bin/true",
+        "MpiDefault=none",
+        "SwitchType=switch/none" if host.version < (24, 5) else "",
+        "PropagateResourceLimits=NONE",
+    ]
+    if spec.accounting:
+        lines += [
+            "AccountingStorageType=accounting_storage/slurmdbd",
+            "AccountingStorageHost=127.0.0.1",
+            f"AccountingStoragePort={host.ports['slurmdbd']}",
+            f"AccountingStoragePass={layout.munge_socket}",
+            "AccountingStorageEnforce=associations,limits,qos",
+            "JobAcctGatherType=jobacct_gather/linux",
+            "PriorityType=priority/multifactor",
+        ]
+    else:
+        lines += ["AccountingStorageType=accounting_storage/none", "JobAcctGatherType=jobacct_gather/none"]
+    if spec.plugins:
+        lines += [
+            f"PluginDir={layout.plugins}:{host.system_plugin_dir}",
+            "JobSubmitPlugins=hetslurm",
+            f"PlugStackConfig={layout.root}/plugstack.conf",
+        ]
+    kinds = sorted({group.kind for group in spec.groups if group.devices})
+    if kinds:
+        lines.append(f"GresTypes={','.join(kinds)}")
+    lines += spec.slurm_conf
+    for group in spec.groups:
+        lines += [_node_line(group, name, host) for name in group.node_names()]
+    lines += [_partition_line(spec, group, is_default=i == 0) for i, group in enumerate(spec.groups)]
+    lines += spec.extra_partitions
+    return "\n".join(filter(None, lines)) + "\n"
+
+
+def _node_line(group: NodeGroup, name: str, host: Host) -> str:
+    words = [
+        f"NodeName={name} NodeHostname={host.name} NodeAddr=127.0.0.1 Port={host.ports[name]}",
+        f"CPUs={group.cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={group.cpus} ThreadsPerCore=1",
+        f"RealMemory={group.mem_mb}",
+        f"Gres={group.gres}" if group.gres else "",
+        f"Feature={','.join(group.features)}" if group.features else "",
+        "State=UNKNOWN",
+    ]
+    return " ".join(filter(None, words))
+
+
+def _partition_line(spec: Spec, group: NodeGroup, *, is_default: bool) -> str:
+    name = group.partition or group.kind
+    words = [
+        f"PartitionName={name} Nodes={','.join(group.node_names())}",
+        "Default=YES" if is_default else "",
+        spec.partitions.get(name, ""),
+    ]
+    return " ".join(filter(None, words))
+
+
+def gres_conf(spec: Spec, host: Host) -> str:
+    """gres.conf: GPUs need character devices, or SLURM_JOB_GPUS stays empty; other kinds are counted."""
+    lines = []
+    for group in spec.groups:
+        for name in group.node_names() if group.devices else ():
+            type_ = f" Type={group.type}" if group.type else ""
+            if group.kind == "gpu":
+                files = [host.devices[i % len(host.devices)] for i in range(group.devices)]
+                lines += [f"NodeName={name} Name=gpu{type_} File={path}" for path in files]
+            else:
+                lines.append(f"NodeName={name} Name={group.kind}{type_} Count={group.devices}")
+    return "\n".join(lines) + "\n"
+
+
+def cgroup_conf(host: Host) -> str:
+    """No plugin in use needs cgroups; releases from 23.11 can be told so."""
+    return "CgroupPlugin=disabled\n" if host.version >= (23, 11) else "CgroupPlugin=cgroup/v1\n"
+
+
+def plugstack_conf(layout: Layout) -> str:
+    """SPANK: the --het option and HET_* variables."""
+    return f"required {layout.plugins}/spank_hetslurm.so\n"
+
+
+def job_submit_conf(spec: Spec, layout: Layout) -> str:
+    """job_submit_hetslurm.conf, which the plugin reads beside slurm.conf."""
+    return f"Snapshot={layout.snapshot}\nStats={layout.stats}\nOnAbsent={spec.on_absent}\n"
+
+
+def slurmdbd_conf(layout: Layout, host: Host) -> str:
+    """slurmdbd.conf; it finds MariaDB's socket by MYSQL_UNIX_PORT."""
+    return "\n".join(
+        [
+            "AuthType=auth/munge",
+            f"AuthInfo=socket={layout.munge_socket}",
+            f"DbdHost={host.name}",
+            "DbdAddr=127.0.0.1",
+            f"DbdPort={host.ports['slurmdbd']}",
+            f"SlurmUser={host.user}",
+            "StorageType=accounting_storage/mysql",
+            "StorageHost=localhost",
+            f"StorageUser={host.user}",
+            "StorageLoc=slurm_acct_db",
+            f"LogFile={layout.log}/slurmdbd.log",
+            f"PidFile={layout.run}/slurmdbd.pid",
+            "",
+        ]
+    )
+
+
+def hetslurm_toml(spec: Spec, layout: Layout) -> str:
+    """hetslurm.toml: the sandbox's own paths, then the spec's tables."""
+    return f"""\
+[controller]
+cycle_s = {spec.cycle_s}
+state_dir = "{layout.controller_state}"
+adapter = "commands"
+
+[snapshot]
+path = "{layout.snapshot}"
+max_age_s = {spec.snapshot_max_age_s}
+on_absent = "{spec.on_absent}"
+
+{spec.config_toml}"""

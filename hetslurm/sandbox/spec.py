@@ -1,0 +1,102 @@
+"""What a sandbox should look like. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from hetslurm.errors import SandboxError
+
+_GROUP = re.compile(
+    r"(?P<kind>[a-z][a-z0-9_]*)(?::(?P<type>[A-Za-z0-9_.-]+?))?(?::(?P<count>\d+))?=(?P<nodes>\d+)"
+)
+MAX_NODES = 512
+MAX_DEVICES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGroup:
+    """Alike pretended nodes. `devices` per node; `cpus` and `mem_mb` are what Slurm is told of them."""
+
+    kind: str
+    nodes: int
+    type: str = ""
+    devices: int = 0
+    cpus: int = 16
+    mem_mb: int = 64_000
+    partition: str = ""
+    prefix: str = ""
+    features: tuple[str, ...] = ()
+
+    def node_names(self) -> tuple[str, ...]:
+        """`cpu1`, `cpu2`… or `gpu-a100-1`… when the group has a prefix of its own."""
+        return tuple(f"{self.prefix or self.kind}{i}" for i in range(1, self.nodes + 1))
+
+    @property
+    def gres(self) -> str:
+        """In slurm.conf's words: `gpu:a100:1`; empty for cpu nodes."""
+        if not self.devices:
+            return ""
+        return ":".join(part for part in (self.kind, self.type, str(self.devices)) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A sandbox to be: nodes, what runs beside Slurm, and lines for its files.
+
+    `slurm_conf` lines are appended to slurm.conf; `partitions` adds options to a generated partition's
+    line; `extra_partitions` are whole lines. `config_toml` is the rest of hetslurm.toml: [[pool]] and so on.
+    """
+
+    groups: tuple[NodeGroup, ...]
+    plugins: bool = True
+    controller: bool = True
+    accounting: bool = False
+    cycle_s: float = 1.0
+    on_absent: str = "hold"
+    snapshot_max_age_s: float = 30.0
+    partitions: dict[str, str] = field(default_factory=dict)
+    extra_partitions: tuple[str, ...] = ()
+    slurm_conf: tuple[str, ...] = ()
+    config_toml: str = ""
+    start_slurmd: bool = True
+
+
+def parse_nodes(text: str, *, cpus: int = 16, mem_mb: int = 64_000) -> tuple[NodeGroup, ...]:
+    """`cpu=4,gpu:a100=2,gpu:v100:4=1`: KIND[:TYPE[:DEVICES]]=NODES, one device a node if not said.
+
+    Raises SandboxError with the word that is wrong.
+    """
+    groups = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        match = _GROUP.fullmatch(word)
+        if match is None:
+            raise SandboxError(
+                f"--nodes: {word!r} is not KIND[:TYPE[:DEVICES]]=NODES, for example cpu=4 or gpu:a100:2=1"
+            )
+        kind, type_, nodes = match["kind"], match["type"] or "", int(match["nodes"])
+        if kind == "cpu" and (type_ or match["count"]):
+            raise SandboxError(f"--nodes: {word!r}: cpu nodes have no type and no devices; write cpu={nodes}")
+        devices = 0 if kind == "cpu" else int(match["count"] or 1)
+        if not 1 <= nodes <= MAX_NODES or devices > MAX_DEVICES:
+            raise SandboxError(
+                f"--nodes: {word!r}: 1 to {MAX_NODES} nodes with up to {MAX_DEVICES} devices each"
+            )
+        groups.append(NodeGroup(kind, nodes, type_, devices, cpus, mem_mb))
+    if not groups:
+        raise SandboxError("--nodes names no node; for example cpu=4,gpu:a100=2,fpga:u250=1")
+    return _named_apart(groups)
+
+
+def _named_apart(groups: list[NodeGroup]) -> tuple[NodeGroup, ...]:
+    """Give each group its partition and node prefix: the kind alone where that is unique, else kind-type."""
+    kinds = [group.kind for group in groups]
+    named = []
+    for group in groups:
+        alone = kinds.count(group.kind) == 1
+        name = group.kind if alone else "-".join(p for p in (group.kind, group.type) if p)
+        named.append(replace(group, partition=name, prefix=name if alone else f"{name}-"))
+    names = [group.partition for group in named]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SandboxError(f"--nodes: {', '.join(sorted(twice))} is there twice; say it once with more nodes")
+    return tuple(named)

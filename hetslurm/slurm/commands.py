@@ -1,0 +1,194 @@
+"""The adapter over Slurm's own commands, as text. Works with every release from 22.05 on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from hetslurm.clock import Clock, SystemClock
+from hetslurm.cluster import Association, Cluster, Partition, QueuedJob
+from hetslurm.errors import SlurmError, SlurmRefused
+from hetslurm.slurm.accounting_text import ASSOCIATION_FORMAT, parse_associations
+from hetslurm.slurm.directory import members_of_groups, uids_of_users
+from hetslurm.slurm.job_text import DETAIL_COLUMNS, QUEUE_COLUMNS, Columns, detail_of_row, job_of_row
+from hetslurm.slurm.node_text import parse_nodes
+from hetslurm.slurm.partition_text import Settings, parse_partitions, parse_settings
+from hetslurm.slurm.protocol import JobDetail, JobUpdate
+from hetslurm.slurm.run import run_slurm
+from hetslurm.slurm.update import render_update
+from hetslurm.slurm.version import SlurmVersion, parse_version
+
+# slurmctld reads a stale errno when a job without an association changes its partition: a refusal with these
+# words is random, and the next try works.
+_STALE_ERRNO = "Resource temporarily unavailable"
+_TRIES = 5
+_JOBS_A_CALL = 1000
+# A slurmdbd that is away must not hold the cycle up: slurmctld goes on with what it knows, and so do we.
+_DATABASE_DEADLINE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Slow:
+    """What changes rarely, and when it was read (monotonic seconds)."""
+
+    read_at: float
+    settings: Settings
+    associations: tuple[Association, ...]
+    uids: dict[str, int]
+
+
+@dataclass(slots=True)
+class CommandAdapter:
+    """`scontrol`, `squeue` and `sacctmgr`.
+
+    `slurm_conf` is passed as SLURM_CONF; `deadline_s` bounds each command; settings, associations, users
+    and groups are read again every `assoc_refresh_s` seconds.
+    """
+
+    slurm_conf: str | None = None
+    deadline_s: float = 30.0
+    assoc_refresh_s: float = 60.0
+    clock: Clock = field(default_factory=SystemClock)
+    _slow: _Slow | None = None
+    _groups: dict[str, frozenset[int]] = field(default_factory=dict)
+    _groups_at: float = float("-inf")
+
+    def read_cluster(self) -> Cluster:
+        """See SlurmAdapter. Three commands in a row: partitions, nodes, jobs."""
+        cluster = self.read_rest()
+        nodes = tuple(parse_nodes(self._text("scontrol", "-a", "-d", "-o", "show", "node")))
+        return replace(cluster, nodes=nodes, jobs=tuple(self._read_queue()))
+
+    def read_rest(self) -> Cluster:
+        """The cluster without its nodes and jobs."""
+        read_at = self.clock.now()
+        slow = self._read_slow()
+        text = self._text("scontrol", "-a", "-o", "show", "partition")
+        partitions = tuple(parse_partitions(text, slow.settings))
+        return Cluster(
+            name=slow.settings.cluster,
+            version=slow.settings.version,
+            read_at=read_at,
+            nodes=(),
+            partitions=partitions,
+            jobs=(),
+            associations=slow.associations,
+            enforces_associations=slow.settings.enforces_associations,
+            uids=slow.uids,
+            groups=self._read_groups(partitions),
+        )
+
+    def installed_version(self) -> SlurmVersion:
+        """The release of the commands themselves; needs no daemon."""
+        return parse_version(self._text("scontrol", "--version"))
+
+    def read_job(self, job_id: int) -> JobDetail:
+        """See SlurmAdapter."""
+        columns: Columns | None = Columns(DETAIL_COLUMNS)
+        while columns:
+            rows = list(columns.rows(self._squeue(columns, "-t", "all", "-j", str(job_id))))
+            found = [(fields, cut) for fields, cut in rows if fields["JobID"] == str(job_id)]
+            if not found:
+                raise SlurmRefused(f"squeue: Invalid job id specified: {job_id}")
+            wider = columns.wider()
+            if not found[0][1] or wider is None:
+                return detail_of_row(found[0][0])
+            columns = wider
+        raise SlurmError("squeue cannot be read")  # pragma: no cover
+
+    def batch_script(self, job_id: int) -> bytes:
+        """See SlurmAdapter. Only root, SlurmUser and the owner may read it."""
+        return self._run("scontrol", "write", "batch_script", str(job_id), "-", must_write=True)
+
+    def update_job(self, job_id: int, update: JobUpdate) -> None:
+        """See SlurmAdapter."""
+        words = render_update(update)
+        if words:
+            self._change("scontrol", "update", f"JobId={job_id}", *words)
+
+    def hold(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self._change("scontrol", "hold", str(job_id))
+
+    def release(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self._change("scontrol", "release", str(job_id))
+
+    def _change(self, *arguments: str) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                self._run(*arguments)
+            except SlurmRefused as refused:
+                if not left or _STALE_ERRNO not in str(refused):
+                    raise
+            else:
+                return
+
+    def _read_queue(self) -> list[QueuedJob]:
+        """The queue; jobs with a value that was cut are read again, a few at a time, in wider columns."""
+        columns = Columns(QUEUE_COLUMNS)
+        rows = list(columns.rows(self._squeue(columns)))
+        at = {fields["JobID"]: n for n, (fields, _) in enumerate(rows)}
+        cut = [fields["JobID"] for fields, is_cut in rows if is_cut]
+        while cut and (wider := columns.wider()):
+            columns = wider
+            still: list[str] = []
+            for first in range(0, len(cut), _JOBS_A_CALL):
+                asked = ",".join(cut[first : first + _JOBS_A_CALL])
+                try:
+                    output = self._squeue(columns, "-j", asked)
+                except SlurmRefused:
+                    continue  # all of them have gone
+                for fields, is_cut in columns.rows(output):
+                    if fields["JobID"] in at:
+                        rows[at[fields["JobID"]]] = (fields, False)
+                        still.extend([fields["JobID"]] if is_cut else [])
+            cut = still
+        gone = set(cut)
+        # What is still cut, or vanished in between, cannot be trusted to be whole.
+        return [job_of_row(fields) for fields, is_cut in rows if not is_cut and fields["JobID"] not in gone]
+
+    def _squeue(self, columns: Columns, *arguments: str) -> bytes:
+        return self._run("squeue", "-a", "-h", "--local", "--noconvert", *arguments, "-O", columns.format)
+
+    def _read_slow(self) -> _Slow:
+        now = self.clock.monotonic()
+        if self._slow and now - self._slow.read_at < self.assoc_refresh_s:
+            return self._slow
+        settings = parse_settings(self._text("scontrol", "show", "config"))
+        associations: tuple[Association, ...] = ()
+        if settings.has_database:
+            associations = tuple(self._read_associations(settings))
+        uids = uids_of_users({a.user for a in associations})
+        self._slow = _Slow(now, settings, associations, uids)
+        return self._slow
+
+    def _read_associations(self, settings: Settings) -> tuple[Association, ...]:
+        try:
+            text = self._text(
+                *("sacctmgr", "-nP", "show", "user", "withassoc", "where", f"cluster={settings.cluster}"),
+                f"format={ASSOCIATION_FORMAT}",
+                deadline_s=min(self.deadline_s, _DATABASE_DEADLINE_S),
+            )
+        except SlurmError:
+            if self._slow is None and settings.enforces_associations:
+                raise
+            return self._slow.associations if self._slow else ()
+        return tuple(parse_associations(text))
+
+    def _read_groups(self, partitions: tuple[Partition, ...]) -> dict[str, frozenset[int]]:
+        wanted = {group for p in partitions for group in p.allow_groups or ()}
+        now = self.clock.monotonic()
+        if wanted != self._groups.keys() or now - self._groups_at >= self.assoc_refresh_s:
+            self._groups, self._groups_at = members_of_groups(wanted), now
+        return self._groups
+
+    def _text(self, *arguments: str, deadline_s: float | None = None) -> str:
+        return self._run(*arguments, deadline_s=deadline_s).decode("utf-8", "replace")
+
+    def _run(self, *arguments: str, deadline_s: float | None = None, must_write: bool = False) -> bytes:
+        return run_slurm(
+            arguments,
+            deadline_s=self.deadline_s if deadline_s is None else deadline_s,
+            slurm_conf=self.slurm_conf,
+            must_write=must_write,
+        )

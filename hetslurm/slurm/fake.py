@@ -1,0 +1,109 @@
+"""A cluster in memory, for what the machine cannot have: faults, thousands of nodes, time that stands still.
+
+It keeps jobs as they are told, starts none, and refuses what it does not know, in Slurm's words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from hetslurm.cluster import Cluster, QueuedJob
+from hetslurm.errors import SlurmRefused, SlurmUnavailable
+from hetslurm.slurm.protocol import JobDetail, JobUpdate
+
+T = TypeVar("T")
+_HELD_PRIORITY = 0
+_INVALID_JOB = "Invalid job id specified"
+
+
+@dataclass(slots=True)
+class FakeSlurm:
+    """A SlurmAdapter over a Cluster value.
+
+    `is_down` makes every call raise SlurmUnavailable. `calls` records each change: (verb, job id, update
+    or None). `released_priority` is what a released job gets.
+    """
+
+    cluster: Cluster
+    scripts: dict[int, bytes] = field(default_factory=dict)
+    is_down: bool = False
+    released_priority: int = 1
+    calls: list[tuple[str, int, JobUpdate | None]] = field(default_factory=list)
+
+    def read_cluster(self) -> Cluster:
+        """See SlurmAdapter."""
+        self._answer()
+        return self.cluster
+
+    def read_job(self, job_id: int) -> JobDetail:
+        """See SlurmAdapter."""
+        return JobDetail(job=self._job(job_id))
+
+    def batch_script(self, job_id: int) -> bytes:
+        """See SlurmAdapter."""
+        self._job(job_id)
+        if job_id not in self.scripts:
+            raise SlurmRefused(f"job script retrieval failed: no script of job {job_id}")
+        return self.scripts[job_id]
+
+    def update_job(self, job_id: int, update: JobUpdate) -> None:
+        """See SlurmAdapter. Refuses what Slurm would: a job that runs, a partition that is not there."""
+        job = self._pending(job_id)
+        names = {p.name for p in self.cluster.partitions}
+        if update.partition is not None and not set(update.partition.split(",")) <= names:
+            raise SlurmRefused(f"Invalid partition name specified for job {job_id}")
+        if update.gres == () and job.gres:
+            raise SlurmRefused(f"Invalid Trackable RESource (TRES) specification for job {job_id}")
+        nodes = job.nodes if update.nodes is None else update.nodes
+        per_node = None if update.cpus_per_node is None else update.cpus_per_node * nodes
+        self.put(
+            replace(
+                job,
+                partition=_first(update.partition, job.partition),
+                gres=_first(update.gres, job.gres),
+                nodes=nodes,
+                cpus=_first(per_node, job.cpus),
+                mem_mb_per_node=_first(update.mem_mb_per_node, job.mem_mb_per_node),
+                time_limit_min=_first(update.time_limit_min, job.time_limit_min),
+                admin_comment=_first(update.admin_comment, job.admin_comment),
+                qos=_first(update.qos, job.qos),
+            )
+        )
+        self.calls.append(("update", job_id, update))
+
+    def hold(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self.put(replace(self._pending(job_id), priority=_HELD_PRIORITY, reason="JobHeldAdmin"))
+        self.calls.append(("hold", job_id, None))
+
+    def release(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self.put(replace(self._pending(job_id), priority=self.released_priority, reason="None"))
+        self.calls.append(("release", job_id, None))
+
+    def put(self, job: QueuedJob) -> None:
+        """Add a job, or replace the one of its id."""
+        jobs = {j.job_id: j for j in self.cluster.jobs} | {job.job_id: job}
+        self.cluster = replace(self.cluster, jobs=tuple(jobs.values()))
+
+    def _answer(self) -> None:
+        if self.is_down:
+            raise SlurmUnavailable("Unable to contact slurm controller (connect failure)")
+
+    def _job(self, job_id: int) -> QueuedJob:
+        self._answer()
+        for job in self.cluster.jobs:
+            if job.job_id == job_id:
+                return job
+        raise SlurmRefused(_INVALID_JOB)
+
+    def _pending(self, job_id: int) -> QueuedJob:
+        job = self._job(job_id)
+        if job.state != "PENDING":
+            raise SlurmRefused(f"Job is no longer pending execution for job {job_id}")
+        return job
+
+
+def _first(new: T | None, old: T) -> T:
+    return old if new is None else new

@@ -1,0 +1,81 @@
+"""`scontrol show node -d -o` as Node values. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hetslurm.cluster import Node
+from hetslurm.slurm.gres import parse_gres
+
+_NAME = re.compile(r"NodeName=(\S+)")
+_KEYS: tuple[str, ...] = (
+    "CPUAlloc",
+    "CPUEfctv",
+    "CPUTot",
+    "ActiveFeatures",
+    "Gres",
+    "GresUsed",
+    "RealMemory",
+    "AllocMem",
+)
+_KEYS += ("MemSpecLimit", "State")
+_FIELD = re.compile(rf" ({'|'.join(_KEYS)})=(\S*)")
+_REASON = re.compile(
+    r" Reason=(.*?)(?: \[[^\s\]]+@[^\]]*\])?(?: (?:Comment|Extra|InstanceId|ReservationName)=.*)?$"
+)
+_MARKS = {
+    "*": "NOT_RESPONDING",
+    "~": "POWERED_DOWN",
+    "#": "POWERING_UP",
+    "%": "POWERING_DOWN",
+    "!": "POWER_DOWN",
+    "$": "MAINTENANCE",
+    "@": "REBOOT_REQUESTED",
+    "^": "REBOOT_ISSUED",
+    "-": "PLANNED",
+}
+
+
+def parse_state(text: str) -> frozenset[str]:
+    """`IDLE+CLOUD+POWERED_DOWN`, `DOWN*` or `IDLE~` as Slurm's words for base state and flags."""
+    words: set[str] = set()
+    for part in text.upper().split("+"):
+        word = part.rstrip("".join(_MARKS))
+        words.update(_MARKS[c] for c in part[len(word) :])
+        if word:
+            words.add(word)
+    return frozenset(words)
+
+
+def parse_nodes(text: str) -> Iterator[Node]:
+    """Nodes in Slurm's order. Cpus and memory are those that jobs can have: without what slurmd keeps for
+    the system.
+
+    Nodes that only exist as a template (FUTURE) are left out.
+    """
+    for line in text.splitlines():
+        name = _NAME.match(line)
+        if not name:
+            continue
+        # The first of each key is Slurm's own: what people write (Reason, Comment, Extra) comes last.
+        fields: dict[str, str] = {}
+        for key, value in _FIELD.findall(line):
+            fields.setdefault(key, value)
+        state = parse_state(fields["State"])
+        if "FUTURE" in state:
+            continue
+        reason = _REASON.search(line) if " Reason=" in line else None
+        features = fields.get("ActiveFeatures", "(null)")
+        yield Node(
+            name=name[1],
+            cpus=int(fields.get("CPUEfctv") or fields["CPUTot"]),
+            mem_mb=max(0, int(fields["RealMemory"]) - int(fields.get("MemSpecLimit", 0))),
+            state=state,
+            gres=parse_gres(fields.get("Gres", "")),
+            gres_used=tuple(g for g in parse_gres(fields.get("GresUsed", "")) if g.count),
+            cpus_allocated=int(fields["CPUAlloc"]),
+            mem_mb_allocated=int(fields["AllocMem"]),
+            features=frozenset() if features == "(null)" else frozenset(features.split(",")),
+            reason=reason[1] if reason else "",
+        )

@@ -1,0 +1,84 @@
+"""What hetslurm asks of Slurm, whoever carries the message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from hetslurm.cluster import Cluster, Gres, QueuedJob
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    """One job, with what only those need who change it.
+
+    `features`, `required_nodes` and `dependency` are as the author wrote them ("" when not given).
+    `tres` is what Slurm says it asked for or got in all: {"cpu": 4, "gres/gpu": 1}; memory in MiB.
+    `eligible_at` is Unix seconds.
+    """
+
+    job: QueuedJob
+    features: str = ""
+    dependency: str = ""
+    required_nodes: str = ""
+    reservation: str = ""
+    eligible_at: float | None = None
+    restarts: int = 0
+    command: str = ""
+    work_dir: str = ""
+    tres: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobUpdate:
+    """A change of a pending job; None leaves a field as it is.
+
+    `gres` is per node, `mem_mb_per_node` MiB, `cpus_per_node` what each node must give, `tasks` all of
+    the job's. Where the count of cpus or nodes changes, give `nodes`, `tasks`, `cpus_per_task` and
+    `cpus_per_node` together: Slurm derives none of them from another (22.05: cpus_per_task alone changes
+    only the environment). An empty `gres` means none, and can only be had by a job that never asked for
+    any (see `hetslurm.slurm.update`).
+    """
+
+    partition: str | None = None
+    gres: tuple[Gres, ...] | None = None
+    nodes: int | None = None
+    tasks: int | None = None
+    cpus_per_task: int | None = None
+    cpus_per_node: int | None = None
+    mem_mb_per_node: int | None = None
+    time_limit_min: int | None = None
+    admin_comment: str | None = None
+    qos: str | None = None
+
+
+class SlurmAdapter(Protocol):
+    """Reading and changing a cluster.
+
+    Every call raises SlurmUnavailable when a daemon does not answer in time, and SlurmRefused, with
+    Slurm's own words, when it says no.
+    """
+
+    def read_cluster(self) -> Cluster:
+        """Nodes, partitions, the queue and associations, as near to one instant as Slurm allows."""
+        ...
+
+    def read_job(self, job_id: int) -> JobDetail:
+        """One job that slurmctld still knows, finished or not."""
+        ...
+
+    def batch_script(self, job_id: int) -> bytes:
+        """The script of a batch job, byte for byte."""
+        ...
+
+    def update_job(self, job_id: int, update: JobUpdate) -> None:
+        """Change a pending job, all fields in one request. Read the job back: Slurm may have its own mind."""
+        ...
+
+    def hold(self, job_id: int) -> None:
+        """Hold a pending job as an administrator: its author cannot release it."""
+        ...
+
+    def release(self, job_id: int) -> None:
+        """Release a held job."""
+        ...

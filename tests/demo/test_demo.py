@@ -1,0 +1,60 @@
+"""The demo keeps its promises, and would say so if it did not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from hetslurm.demo.scenario import ROUNDS, Judge, Outcome, is_refused, is_untouched, lands_on
+from hetslurm.slurm.record import Record, parse_record
+
+RECORD = parse_record(
+    '{"hetslurm":1,"state":"placed","gen":1,"target":"gpu:a100:1","kind":"gpu","pool":"gpu"}'
+)
+
+
+def test_every_job_of_the_demo_does_as_promised() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "hetslurm", "demo", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert len(rows) == sum(map(len, ROUNDS))
+    assert [row["broken_promise"] for row in rows] == [None] * len(rows)
+    placed = [row for row in rows if row["target"]]
+    assert {row["partition"] for row in placed} == {"cpu", "gpu", "fpga"}
+    assert all(row["run_s"]["estimated"] > 0 and row["run_s"]["actual"] is not None for row in placed)
+
+
+def outcome(record: Record | None, **changes: object) -> Outcome:
+    values = {
+        "accepted": True,
+        "message": "",
+        "state": "COMPLETED",
+        "partition": "gpu",
+        "output": "running on gpu",
+    }
+    return Outcome(**{**values, "record": record, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("judge", "bad", "words"),
+    [
+        (lands_on("fpga"), outcome(RECORD), "went to gpu"),
+        (lands_on("gpu"), outcome(None), "not placed"),
+        (lands_on("gpu"), outcome(RECORD, state="FAILED"), "ended as FAILED"),
+        (lands_on("gpu"), outcome(RECORD, output="running on"), "HET_KIND"),
+        (is_refused("line 4"), outcome(RECORD), "was accepted"),
+        (is_refused("line 4"), outcome(None, accepted=False, message="no"), "without saying line 4"),
+        (is_untouched("gpu"), outcome(RECORD, output="no directive: untouched"), "was touched"),
+        (is_untouched("gpu"), outcome(None, output="no directive: gpu"), "HET_KIND set"),
+    ],
+)
+def test_a_broken_promise_is_named(judge: Judge, bad: Outcome, words: str) -> None:
+    assert words in (judge(bad) or "kept")

@@ -1,0 +1,73 @@
+"""The kernel and its twin agree to the last bit: admission, tiers, choices, reasons, terms, ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hetslurm.native import kernel
+from hetslurm.scoring import admission, twin
+from hetslurm.scoring.tables import tables_of
+
+from .random_views import random_authors, random_jobs, random_tables, slot_of
+
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.integers(0, 80)
+
+
+def assert_same(ours, theirs) -> None:
+    """Every field of two record arrays, to the bit."""
+    for name in ours.dtype.names:
+        if ours.dtype[name].names:
+            assert_same(ours[name], theirs[name])
+        else:
+            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, SIZES)
+def test_admission_is_the_twins(seed: int, n_pools: int) -> None:
+    tables = random_tables(seed, n_pools)
+    view = kernel.View(slot_of(tables))
+    authors, nodes = random_authors(seed, 8)
+    rows = kernel.admit(view, authors, nodes)
+    for author, named, row in zip(authors, nodes, rows, strict=True):
+        np.testing.assert_array_equal(row, admission.admit(tables, author, named))
+
+
+@pytest.mark.parametrize("easy", [False, True], ids=["hostile", "friendly"])
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, SIZES, st.booleans())
+def test_every_choice_is_the_twins(easy: bool, seed: int, n_pools: int, busy: bool) -> None:
+    view = kernel.View(slot_of(random_tables(seed, n_pools, easy)))
+    tables = tables_of(view.slot)
+    rows = kernel.admit(view, *random_authors(seed, 3, easy))
+    jobs, alts = random_jobs(seed, 12, len(rows), easy)
+    rng = np.random.default_rng(seed)
+    backlog = (rng.choice([0.0, 30.0], n_pools), rng.choice([0.0, 12345.6], n_pools)) if busy else None
+
+    choices = kernel.score_batch(view, jobs, alts, rows, backlog=backlog)
+    assert_same(choices, twin.score(tables, jobs, alts, rows, backlog))
+    assert_same(kernel.score_order(view, jobs, alts, rows), twin.order(tables, jobs, alts, rows))
+    for job, choice in zip(jobs, choices, strict=True):
+        row = rows[job["row"]]
+        terms, explained = kernel.explain(view, job, alts, row, backlog)
+        twin_terms, _ = twin.explain(tables, job, alts, row, backlog)
+        assert_same(terms, twin_terms)
+        assert_same(explained.reshape(1), choice.reshape(1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_size_class_is_the_smallest_that_holds_the_need(need: float, units: float) -> None:
+    expected = next((k for k in range(8) if need * 2 ** (7 - k) <= units), 7)
+    assert kernel.size_class(need, units) == expected == twin.size_classes(need, np.array([units]))[0]
+
+
+def test_the_estimate_key_is_the_plugins() -> None:
+    from hetslurm.native.layout import estimate_key, name_hash
+
+    app_key = name_hash("bwa\0gpu\0")
+    assert twin.estimate_key(app_key, name_hash("a100")) == estimate_key("bwa", "gpu", "a100")

@@ -1,0 +1,238 @@
+"""The adapters keep one contract: the cluster in memory, and Slurm's own commands on a real Slurm."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from hetslurm.clock import FixedClock
+from hetslurm.cluster import Cluster, Gres, Node, Partition, QueuedJob
+from hetslurm.errors import SlurmError, SlurmRefused, SlurmUnavailable
+from hetslurm.sandbox import Sandbox
+from hetslurm.slurm import JobUpdate, SlurmAdapter, choose_adapter, parse_record
+from hetslurm.slurm.commands import CommandAdapter
+from hetslurm.slurm.fake import FakeSlurm
+
+IDLE = frozenset({"IDLE"})
+SCRIPT = "#!/bin/sh\n# any bytes: \u00e9 \t\nsleep 60\n"
+COMMENT = '{"hetslurm":1,"state":"held","gen":3,"het":"target=gpu:a100:1,time=3;app=x y"}'
+
+
+@dataclass
+class Stage:
+    """An adapter, and one held job of one cpu in partition cpu."""
+
+    adapter: SlurmAdapter
+    job_id: int
+
+
+@pytest.fixture(scope="module")
+def sandbox(make_session_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return make_session_sandbox(nodes="cpu=2,gpu:a100:2=2,fpga:u250=1", plugins=False, controller=False)
+
+
+@pytest.fixture
+def commands(sandbox: Sandbox) -> CommandAdapter:
+    return CommandAdapter(slurm_conf=str(sandbox.layout.slurm_conf))
+
+
+def _in_memory() -> Stage:
+    nodes = tuple(Node(f"cpu{i}", 16, 64_000, IDLE) for i in (1, 2))
+    nodes += tuple(Node(f"gpu{i}", 16, 64_000, IDLE, gres=(Gres("gpu", "a100", 2),)) for i in (1, 2))
+    partitions = (Partition("cpu", ("cpu1", "cpu2"), is_default=True), Partition("gpu", ("gpu1", "gpu2")))
+    job = QueuedJob(7, "PENDING", "cpu", "root", 1, 1, 0, 5, 0, time.time(), None, None, reason="JobHeldUser")
+    cluster = Cluster("c", (22, 5, 8), time.time(), nodes, partitions, (job,))
+    return Stage(FakeSlurm(cluster, scripts={7: SCRIPT.encode()}), 7)
+
+
+@pytest.fixture(params=["memory", pytest.param("commands", marks=pytest.mark.slurm)])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    if request.param == "memory":
+        yield _in_memory()
+        return
+    real: Sandbox = request.getfixturevalue("sandbox")
+    job_id = real.submit(
+        SCRIPT, "-H", "-b", "now+1hour", "-p", "cpu", "-t", "5", "--mem=100", "-o", "/dev/null"
+    )
+    yield Stage(request.getfixturevalue("commands"), job_id)
+    real.run(["scancel", str(job_id)], check=False)
+
+
+def _job(stage: Stage) -> QueuedJob:
+    return next(j for j in stage.adapter.read_cluster().jobs if j.job_id == stage.job_id)
+
+
+def test_a_cluster_has_its_nodes_partitions_and_held_job(stage: Stage) -> None:
+    before = time.time()
+    cluster = stage.adapter.read_cluster()
+    nodes = {node.name: node for node in cluster.nodes}
+    assert {"cpu1", "gpu1"} <= nodes.keys()
+    assert nodes["gpu1"].gres == (Gres("gpu", "a100", 2),)
+    assert nodes["cpu1"].is_usable
+    assert [p.name for p in cluster.partitions if p.is_default] == ["cpu"]
+    assert abs(cluster.read_at - before) < 60
+    job = _job(stage)
+    assert (job.state, job.partition, job.user, job.priority) == ("PENDING", "cpu", "root", 0)
+    assert (job.nodes, job.cpus, job.time_limit_min, job.gres) == (1, 1, 5, ())
+
+
+def test_a_script_comes_back_byte_for_byte(stage: Stage) -> None:
+    assert stage.adapter.batch_script(stage.job_id) == SCRIPT.encode()
+
+
+def test_a_held_job_takes_every_change_in_one_request(stage: Stage) -> None:
+    update = JobUpdate(
+        partition="gpu",
+        gres=(Gres("gpu", "a100", 2),),
+        nodes=2,
+        tasks=2,
+        cpus_per_task=3,
+        cpus_per_node=3,
+        mem_mb_per_node=2000,
+        time_limit_min=40,
+        admin_comment=COMMENT,
+    )
+    stage.adapter.update_job(stage.job_id, update)
+    for job in (_job(stage), stage.adapter.read_job(stage.job_id).job):
+        assert (job.partition, job.gres) == ("gpu", (Gres("gpu", "a100", 2),))
+        assert (job.nodes, job.cpus, job.mem_mb_per_node, job.time_limit_min) == (2, 6, 2000, 40)
+        assert job.admin_comment == COMMENT
+        record = parse_record(job.admin_comment)
+        assert record is not None
+        assert record.gen == 3
+        assert job.priority == 0
+
+
+def test_what_is_not_said_stays(stage: Stage) -> None:
+    before = stage.adapter.read_job(stage.job_id).job
+    stage.adapter.update_job(stage.job_id, JobUpdate(admin_comment="x"))
+    assert stage.adapter.read_job(stage.job_id).job == replace(before, admin_comment="x")
+
+
+def test_a_job_is_held_and_released(stage: Stage) -> None:
+    stage.adapter.release(stage.job_id)
+    assert stage.adapter.read_job(stage.job_id).job.priority > 0
+    stage.adapter.hold(stage.job_id)
+    held = stage.adapter.read_job(stage.job_id).job
+    assert (held.priority, held.reason) == (0, "JobHeldAdmin")
+
+
+def test_a_job_that_is_not_there_is_refused(stage: Stage) -> None:
+    adapter = stage.adapter
+    for call in (
+        lambda: adapter.read_job(999_999),
+        lambda: adapter.batch_script(999_999),
+        lambda: adapter.update_job(999_999, JobUpdate(partition="gpu")),
+        lambda: adapter.hold(999_999),
+        lambda: adapter.release(999_999),
+    ):
+        with pytest.raises(SlurmRefused, match="Invalid job id"):
+            call()
+
+
+def test_a_partition_that_is_not_there_is_refused_in_slurm_s_words(stage: Stage) -> None:
+    with pytest.raises(SlurmRefused, match="nvalid partition"):
+        stage.adapter.update_job(stage.job_id, JobUpdate(partition="nowhere"))
+
+
+def test_a_daemon_that_is_away_is_unavailable_not_a_refusal() -> None:
+    fake = _in_memory().adapter
+    assert isinstance(fake, FakeSlurm)
+    fake.is_down = True
+    with pytest.raises(SlurmUnavailable):
+        fake.read_cluster()
+
+
+@pytest.mark.slurm
+def test_slurmctld_away_is_unavailable_in_every_call(sandbox: Sandbox, tmp_path: Path) -> None:
+    with socket.socket() as nobody:  # bound, not listening: a port where no slurmctld answers
+        nobody.bind(("127.0.0.1", 0))
+        conf = re.sub(r"(?m)^SlurmctldPort=.*", f"SlurmctldPort={nobody.getsockname()[1]}", _conf(sandbox))
+        (tmp_path / "slurm.conf").write_text(f"{conf}\nMessageTimeout=2\n")
+        adapter = CommandAdapter(slurm_conf=str(tmp_path / "slurm.conf"), deadline_s=20)
+        for call in (
+            adapter.read_cluster,
+            lambda: adapter.read_job(1),
+            lambda: adapter.update_job(1, JobUpdate(partition="cpu")),
+            lambda: adapter.release(1),
+        ):
+            with pytest.raises(SlurmUnavailable):
+                call()
+
+
+def _conf(sandbox: Sandbox) -> str:
+    return sandbox.layout.slurm_conf.read_text()
+
+
+@pytest.mark.slurm
+def test_a_name_with_newlines_and_a_comment_longer_than_its_column_are_read_whole(
+    sandbox: Sandbox, commands: CommandAdapter
+) -> None:
+    comment = "{" + "x" * 30_000 + "} \u00e9"
+    name = "line\nAdminComment=forged Partition=gpu | x"
+    job_id = sandbox.submit(SCRIPT, "-H", "-J", name, "--mem=100", "--array=1-30:3%2", "-o", "/dev/null")
+    try:
+        commands.update_job(job_id, JobUpdate(admin_comment=comment))
+        job = next(j for j in commands.read_cluster().jobs if j.job_id == job_id)
+        assert (job.name, job.admin_comment, job.tasks) == (name, comment, 2)
+        assert commands.read_job(job_id).job == job
+    finally:
+        sandbox.run(["scancel", str(job_id)])
+
+
+@pytest.mark.slurm
+def test_associations_come_with_users_and_their_default(accounting_slurm: Sandbox) -> None:
+    for words in (["add", "account", "lab"], ["add", "user", "nobody", "account=lab"]):
+        accounting_slurm.run(["sacctmgr", "-i", *words], check=False)
+    clock = FixedClock()
+    adapter = CommandAdapter(slurm_conf=str(accounting_slurm.layout.slurm_conf), clock=clock)
+    cluster = adapter.read_cluster()
+    mine = [a for a in cluster.associations if a.user == "nobody" and a.account == "lab"]
+    assert [a.is_default for a in mine] == [True]
+    assert cluster.uids["nobody"] == 65534
+
+
+def test_a_command_that_hangs_is_unavailable_when_its_time_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("scontrol", "squeue"):
+        (tmp_path / name).write_text("#!/bin/sh\nexec sleep 30\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    start = time.monotonic()
+    with pytest.raises(SlurmUnavailable):
+        CommandAdapter(deadline_s=0.3).read_cluster()
+    assert time.monotonic() - start < 5
+
+
+def test_a_stale_errno_of_slurmctld_is_tried_again_and_a_real_refusal_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    (tmp_path / "scontrol").write_text(
+        f"#!/bin/sh\necho x >> {calls}\n[ $(wc -l < {calls}) -ge 3 ] && exit 0\n"
+        "echo 'Resource temporarily unavailable for job 1' >&2\nexit 1\n"
+    )
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    CommandAdapter().update_job(1, JobUpdate(partition="cpu"))
+    assert calls.read_text().count("x") == 3
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho x >> {calls}\necho 'Access denied' >&2\nexit 1\n")
+    with pytest.raises(SlurmRefused, match="Access denied"):
+        CommandAdapter().update_job(1, JobUpdate(partition="cpu"))
+    assert calls.read_text().count("x") == 4
+
+
+def test_adapters_are_chosen_by_name_and_pyslurm_only_where_it_fits() -> None:
+    assert isinstance(choose_adapter("commands"), CommandAdapter)
+    assert isinstance(choose_adapter("auto"), CommandAdapter)
+    with pytest.raises(SlurmError, match="pyslurm"):
+        choose_adapter("pyslurm")
+    with pytest.raises(SlurmError, match="auto, commands or pyslurm"):
+        choose_adapter("rest")

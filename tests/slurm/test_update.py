@@ -1,0 +1,33 @@
+"""A change is written in the words that slurmctld was seen to obey."""
+
+from __future__ import annotations
+
+from hetslurm.cluster import Gres
+from hetslurm.slurm.protocol import JobUpdate
+from hetslurm.slurm.update import render_update
+
+
+def test_all_that_cpus_need_is_said_together() -> None:
+    update = JobUpdate("gpu", (Gres("gpu", "a100", 1),), 2, 2, 4, 4, 2000, 40, '{"a":"b c=d"}', "normal")
+    assert render_update(update) == [
+        "Partition=gpu",
+        "Gres=gpu:a100:1",
+        "NumNodes=2-2",
+        "NumTasks=2",
+        "MinCPUsNode=4",
+        "NumCPUs=8",
+        "CPUsPerTask=4",
+        "MinMemoryNode=2000",
+        "TimeLimit=40",
+        "QOS=normal",
+        'AdminComment={"a":"b c=d"}',
+    ]
+
+
+def test_what_is_not_to_change_is_not_said() -> None:
+    assert render_update(JobUpdate()) == []
+    assert render_update(JobUpdate(partition="cpu")) == ["Partition=cpu"]
+
+
+def test_no_gres_is_never_written_as_an_empty_one() -> None:
+    assert render_update(JobUpdate(partition="cpu", gres=())) == ["Partition=cpu"]
