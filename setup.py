@@ -39,11 +39,17 @@ def extension(name: str, *sources: str) -> Extension:
 setup(
     packages=[
         "hetslurm",
+        "hetslurm.agent",
+        "hetslurm.bus",
         "hetslurm.cli",
         "hetslurm.config",
         "hetslurm.controller",
         "hetslurm.demo",
         "hetslurm.estimates",
+        "hetslurm.fpga",
+        "hetslurm.gpu",
+        "hetslurm.health",
+        "hetslurm.host",
         "hetslurm.inventory",
         "hetslurm.native",
         "hetslurm.sandbox",
@@ -51,9 +57,19 @@ setup(
         "hetslurm.slurm",
         "hetslurm.snapshot",
     ],
-    package_dir={"hetslurm": "hetslurm", "hetslurm.native": "native"},
+    package_dir={
+        "hetslurm": "hetslurm",
+        "hetslurm.fpga": "fpga",
+        "hetslurm.gpu": "gpu",
+        "hetslurm.native": "native",
+    },
     include_package_data=False,
-    package_data={"hetslurm": ["py.typed"], "hetslurm.native": ["*.pyi"], "hetslurm.demo": ["scripts/*"]},
+    package_data={
+        "hetslurm": ["py.typed"],
+        "hetslurm.demo": ["scripts/*"],
+        "hetslurm.fpga": ["*.pyi"],
+        "hetslurm.native": ["*.pyi"],
+    },
     ext_modules=cythonize(
         [
             extension("parser", "parser.pyx", "directives.c"),

@@ -30,7 +30,11 @@ class Gres:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node. `state` holds Slurm's base state and flags, upper case: {"IDLE", "DRAIN"}."""
+    """One node. `state` holds Slurm's base state and flags, upper case: {"IDLE", "DRAIN"}.
+
+    `unfit_kinds` are device kinds that hetslurm finds too sick for new jobs; "cpu" in it: the whole node.
+    `reason_by` is the user that set `reason`, `reason_at` when, Unix seconds.
+    """
 
     name: str
     cpus: int
@@ -42,6 +46,13 @@ class Node:
     mem_mb_allocated: int = 0
     features: frozenset[str] = frozenset()
     reason: str = ""
+    reason_by: str = ""
+    reason_at: float | None = None
+    unfit_kinds: frozenset[str] = frozenset()
+
+    def is_fit(self, kind: str) -> bool:
+        """`is_usable`, and well enough for new jobs on this kind of device."""
+        return self.is_usable and not self.unfit_kinds & {kind, "cpu"}
 
     @property
     def is_usable(self) -> bool:

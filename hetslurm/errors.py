@@ -7,6 +7,9 @@ HetslurmError
 ├── SlurmError           Slurm refused, or answered with what we cannot read
 │   ├── SlurmUnavailable slurmctld or slurmdbd did not answer
 │   └── SlurmRefused     slurmctld answered "no"; holds its words
+├── BusError             a report, a socket of the bus
+│   └── KeyFileError     a key file that is missing, broken, or open to others
+├── ProbeError           a probe cannot look at its device, and why
 ├── PluginError          a built plugin does not fit the installed Slurm
 └── SandboxError         the sandbox cannot start, or something of it died
 """
@@ -50,6 +53,18 @@ class SlurmUnavailable(SlurmError):
 
 class SlurmRefused(SlurmError):
     """Slurm refused a request; the text holds its own words."""
+
+
+class BusError(HetslurmError):
+    """The bus cannot be used."""
+
+
+class KeyFileError(BusError):
+    """A key file cannot be trusted: it is missing, broken, or others can read it."""
+
+
+class ProbeError(HetslurmError):
+    """A probe cannot do its work."""
 
 
 class PluginError(HetslurmError):

@@ -64,6 +64,93 @@ RESOURCE_GRES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class BusSite:
+    """[bus]: how reports travel. Endpoints are ZeroMQ's: `tcp://host:port`.
+
+    `listen` is where the controller takes reports ("" : it takes none), `connect` where agents send theirs.
+    """
+
+    listen: str = "tcp://*:6836"
+    connect: tuple[str, ...] = ()
+    keys_dir: str = "/etc/hetslurm/keys"
+    beat_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSite:
+    """[agent]: what agents look at. `links` maps an interface to its expected Mbit/s (0: only that it is up).
+
+    A probe that runs longer than `deadline_s` is killed. `measure_every_s` 0: benchmarks run only when asked
+    for. `fake_dir` holds `gpu.json` and `fpga.json` that stand in for devices (`gpu/fake.py`, `fpga/fake.py`).
+    """
+
+    probes: frozenset[str] = frozenset({"host", "link", "mount", "gpu", "fpga"})
+    mounts: frozenset[str] = frozenset()
+    links: dict[str, float] = field(default_factory=dict)
+    kernel_log: str = "/dev/kmsg"
+    deadline_s: float = 10.0
+    measure_every_s: float = 0.0
+    xclbin_dirs: frozenset[str] = frozenset()
+    fake_dir: str = ""
+
+
+# What the rules compare with; hetslurm/health/rules.py says which rule uses which.
+LIMITS: dict[str, float] = {
+    "clock_offset_s": 1.0,
+    "disk_used_ratio": 0.95,
+    "fpga_temperature_c": 95.0,
+    "gpu_temperature_margin_c": 3.0,
+    "mem_available_ratio": 0.03,
+    "mount_used_ratio": 0.98,
+    "psi_full": 40.0,
+    "slower_ratio": 0.85,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSite:
+    """[health.drain]: `mode` "off" (findings are only shown), "dry-run" (says what it would do) or "on".
+
+    At most `pool_share` of a pool's nodes are drained at once, and when more than `burst_share` of all nodes
+    fail within `burst_window_s`, nothing is drained until an admin looks or they recover. A node comes back
+    after `clear_s` without a hard finding.
+    """
+
+    mode: str = "dry-run"
+    pool_share: float = 0.25
+    burst_share: float = 0.1
+    burst_window_s: float = 300.0
+    clear_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSite:
+    """[health]: a node below `floor` gets no new job; one silent for `silent_beats` beats counts as sick.
+
+    Where more than `silent_share` of the nodes fall silent together, the bus is suspected, not the nodes. A
+    finding goes after `clear_s` without its cause. `ignore` names rules that are never judged, `store_only` rules
+    that are shown and change nothing.
+    """
+
+    floor: float = 0.3
+    silent_beats: float = 3.0
+    silent_share: float = 0.5
+    clear_s: float = 60.0
+    ignore: frozenset[str] = frozenset()
+    store_only: frozenset[str] = frozenset()
+    limits: dict[str, float] = field(default_factory=lambda: dict(LIMITS))
+    drain: DrainSite = DrainSite()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSite:
+    """[metrics]: loopback ports of the Prometheus pages; 0: none."""
+
+    controller_port: int = 0
+    agent_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """The whole of hetslurm.toml. `resource_gres` names the GRES that make no pool."""
 
@@ -80,3 +167,7 @@ class Site:
     presets: dict[str, Weights] = field(default_factory=lambda: dict(PRESETS))
     pools: tuple[PoolFacts, ...] = ()
     data: tuple[DataSite, ...] = ()
+    bus: BusSite = BusSite()
+    agent: AgentSite = AgentSite()
+    health: HealthSite = HealthSite()
+    metrics: MetricsSite = MetricsSite()

@@ -127,7 +127,7 @@ def _stocks(pools: Sequence[Pool], keys: Sequence[_Key], cluster: Cluster, now: 
         limits = []
         for name in pool.node_names:
             node = nodes.get(name)
-            if node is None or not node.is_usable:
+            if node is None or not node.is_fit(pool.kind):
                 continue
             held = holds.get(name, ())
             at = (name, pool.kind, pool.type)

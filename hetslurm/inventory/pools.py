@@ -22,7 +22,7 @@ def derive_pools(cluster: Cluster, site: Site) -> list[Pool]:
 
     Nodes with devices give one pool for every (GRES name, type), and one for their cpus where the site
     says that they take cpu jobs; nodes without give one for their cpus. `units` and `units_free` count
-    usable nodes only; `node_names` has all.
+    nodes that are usable and fit only; `node_names` has all.
     """
     nodes = {node.name: node for node in cluster.nodes}
     pools = [
@@ -56,7 +56,7 @@ def _order_of_shapes(shape: _Shape) -> tuple[list[tuple[str, str, int]], int, in
 
 
 def _pool(partition: Partition, nodes: Sequence[Node], kind: str, type_: str, devices: int) -> Pool:
-    usable = [node for node in nodes if node.is_usable]
+    usable = [node for node in nodes if node.is_fit(kind)]
     one = nodes[0]
     return Pool(
         name="",
@@ -75,7 +75,7 @@ def _pool(partition: Partition, nodes: Sequence[Node], kind: str, type_: str, de
         max_mem_mb_per_node=_max_mem_mb(partition, one),
         units=float(sum(node.units(kind, type_) for node in usable)),
         units_free=float(sum(node.free_units(kind, type_) for node in usable)),
-        reasons=_reasons(partition, usable, REASON_BITS),
+        reasons=_reasons(partition, nodes, usable, REASON_BITS),
     )
 
 
@@ -86,10 +86,12 @@ def _max_mem_mb(partition: Partition, node: Node) -> int:
     return min(partition.max_mem_mb_per_node, UNLIMITED if per_cpu == UNLIMITED else per_cpu * cpus)
 
 
-def _reasons(partition: Partition, usable: Sequence[Node], bits: Mapping[str, int]) -> int:
+def _reasons(
+    partition: Partition, nodes: Sequence[Node], usable: Sequence[Node], bits: Mapping[str, int]
+) -> int:
     reasons = 0
     if partition.state == "DOWN":
         reasons |= bits["PARTITION_DOWN"]
     if not usable:
-        reasons |= bits["NO_NODE_UP"]
+        reasons |= bits["HEALTH" if any(node.is_usable for node in nodes) else "NO_NODE_UP"]
     return reasons

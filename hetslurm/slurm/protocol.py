@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from hetslurm.cluster import Cluster, Gres, QueuedJob
+from hetslurm.cluster import Cluster, Gres, Node, QueuedJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +81,16 @@ class SlurmAdapter(Protocol):
 
     def release(self, job_id: int) -> None:
         """Release a held job."""
+        ...
+
+    def read_node(self, name: str) -> Node:
+        """One node as slurmctld has it now. SlurmRefused: it knows no such node."""
+        ...
+
+    def drain_node(self, name: str, reason: str) -> None:
+        """Take a node out for new jobs; those that run go on. Overwrites whatever reason the node has."""
+        ...
+
+    def resume_node(self, name: str) -> None:
+        """Take a drain back, whoever made it."""
         ...

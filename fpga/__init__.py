@@ -1,0 +1,1 @@
+"""Xilinx FPGAs: XRT bindings shaped like pyxrt, and the probe on top of them."""

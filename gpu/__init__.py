@@ -1,0 +1,1 @@
+"""CUDA devices: what NVML says of them, and what only work shows."""

@@ -1,0 +1,1 @@
+"""Reports from agents to the controller: wire form, keys, sockets, the board."""

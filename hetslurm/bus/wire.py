@@ -1,0 +1,136 @@
+"""What agents send: one report a beat, msgpack behind two bytes. docs/wire.md is this file for other readers.
+
+    0x48 ("H")   version   msgpack array of the report's fields, in the order below
+
+Numbers of a probe are rows of little-endian float64 in the order of its metrics (`hetslurm.telemetry`), NaN
+for unknown. A reader takes the columns it knows: metrics are only ever appended within a version.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from hetslurm.telemetry import SCHEMAS, UNKNOWN, ProbeState, Sample
+
+MAGIC = 0x48
+VERSION = 1
+PREFIX = bytes((MAGIC, VERSION))
+# A node with 16 GPUs, its facts included, needs under 16 KiB.
+MAX_BYTES = 65536
+MAX_NAME = 255
+MAX_ROWS = 256
+MAX_FACT_BYTES = 1024
+
+Facts: TypeAlias = dict[str, list[dict[str, str]]]
+
+
+class WireError(ValueError):
+    """Bytes that are no report; `kind` is "garbage", "oversized" or "version"."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class ProbeReport(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One probe's newest sample. `age_s` and `took_s` are durations on the node's own monotonic clock.
+
+    `rows` times `columns` float64 are in `values`. `runs` counts the probe's runs since the agent started:
+    the same number again is the same sample again.
+    """
+
+    probe: str
+    state: int
+    runs: int
+    age_s: float
+    took_s: float
+    columns: int
+    values: bytes
+    message: str = ""
+
+
+class Report(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One beat of one node.
+
+    `agent` tells two lives of an agent apart (random at its start); `seq` counts its reports from 1;
+    `sent_at` is the node's Unix time; `facts` maps a probe to one dict a row, there on some beats only.
+    """
+
+    node: str
+    agent: int
+    seq: int
+    sent_at: float
+    beat_s: float
+    probes: list[ProbeReport]
+    facts: Facts | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Report)
+
+
+def encode(report: Report) -> bytes:
+    """The bytes of a report."""
+    return PREFIX + _encoder.encode(report)
+
+
+def decode(data: bytes | memoryview) -> Report:
+    """A report from untrusted bytes. WireError says what is wrong; nothing else is raised."""
+    if len(data) > MAX_BYTES:
+        raise WireError("oversized", f"{len(data)} bytes, at most {MAX_BYTES}")
+    if len(data) < 3 or data[0] != MAGIC:
+        raise WireError("garbage", "no report of hetslurm's")
+    if data[1] != VERSION:
+        raise WireError("version", f"wire version {data[1]}, this reader knows {VERSION}")
+    try:
+        report = _decoder.decode(data[2:])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise WireError("garbage", f"not a report: {error}") from error
+    _check(report)
+    return report
+
+
+def _check(report: Report) -> None:
+    if not 0 < len(report.node) <= MAX_NAME:
+        raise WireError("garbage", "a node name that is empty or too long")
+    if not (report.seq > 0 and 0 < report.beat_s <= 3600 and math.isfinite(report.sent_at)):
+        raise WireError("garbage", "a sequence number, beat or time that cannot be")
+    for probe in report.probes:
+        size = len(probe.values)
+        if probe.columns <= 0 or size % (8 * probe.columns) or size > 8 * probe.columns * MAX_ROWS:
+            raise WireError("garbage", f"{probe.probe}: {size} bytes are no rows of {probe.columns} numbers")
+        if not (probe.age_s >= 0 and probe.took_s >= 0 and 0 <= probe.state <= max(ProbeState)):
+            raise WireError("garbage", f"{probe.probe}: an age or state that cannot be")
+
+
+def probe_report(sample: Sample, *, runs: int, age_s: float, took_s: float) -> ProbeReport:
+    """A sample as it is sent."""
+    metrics = SCHEMAS[sample.probe]
+    values = array("d", (row.values.get(metric.name, UNKNOWN) for row in sample.rows for metric in metrics))
+    if sys.byteorder == "big":
+        values.byteswap()
+    return ProbeReport(
+        probe=sample.probe,
+        state=int(sample.state),
+        runs=runs,
+        age_s=age_s,
+        took_s=took_s,
+        columns=len(metrics),
+        values=values.tobytes(),
+        message=sample.message[:MAX_FACT_BYTES],
+    )
+
+
+def facts_of(samples: Sequence[Sample]) -> Facts:
+    """The facts of all samples, cut to what the wire bears."""
+    return {sample.probe: [_cut(row.facts) for row in sample.rows] for sample in samples if sample.rows}
+
+
+def _cut(facts: Mapping[str, str]) -> dict[str, str]:
+    return {name: text[:MAX_FACT_BYTES] for name, text in facts.items()}

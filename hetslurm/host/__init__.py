@@ -1,0 +1,1 @@
+"""Probes of the node itself: memory, disks, links, mounts, the kernel log, its speed."""
