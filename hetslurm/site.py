@@ -81,7 +81,7 @@ class AgentSite:
     """[agent]: what agents look at. `links` maps an interface to its expected Mbit/s (0: only that it is up).
 
     A probe that runs longer than `deadline_s` is killed. `measure_every_s` 0: benchmarks run only when asked
-    for. `fake_dir` holds `gpu.json` and `fpga.json` that stand in for devices (`gpu/fake.py`, `fpga/fake.py`).
+    for. `fake_dir` holds `gpu.json` and `fpga.json` that stand in for devices (gpu/fake.py, fpga/fake.py).
     """
 
     probes: frozenset[str] = frozenset({"host", "link", "mount", "gpu", "fpga"})
@@ -128,8 +128,8 @@ class HealthSite:
     """[health]: a node below `floor` gets no new job; one silent for `silent_beats` beats counts as sick.
 
     Where more than `silent_share` of the nodes fall silent together, the bus is suspected, not the nodes. A
-    finding goes after `clear_s` without its cause. `ignore` names rules that are never judged, `store_only` rules
-    that are shown and change nothing.
+    finding goes after `clear_s` without its cause. `ignore` names rules that are never judged,
+    `store_only` rules that are shown and change nothing.
     """
 
     floor: float = 0.3
