@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from hetslurm.sandbox import Sandbox, Spec, parse_nodes
 from hetslurm.sandbox.process import of_sandbox
 
 NODES = "cpu=4,gpu:a100=2,fpga:u250=1"
 MakeSandbox = Callable[..., Sandbox]
+
+# How long one example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("hetslurm", deadline=None)
+settings.load_profile("hetslurm")
 
 # What `make plugin` built, wherever a test or a command that it starts runs.
 os.environ.setdefault("HETSLURM_PLUGIN_DIR", str(Path(__file__).parents[1] / "build"))
