@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from hetslurm.config.lines import key_lines
+from hetslurm.config.node_tables import read_agent, read_bus, read_health, read_metrics
 from hetslurm.config.problems import Problem, Problems
 from hetslurm.config.table import Table
 from hetslurm.errors import ConfigError
@@ -81,6 +82,10 @@ def _site(root: Table) -> Site:
         presets=presets,
         pools=tuple(_pool(table) for table in root.tables("pool")),
         data=tuple(_data(table) for table in root.tables("data")),
+        bus=read_bus(root.table("bus")),
+        agent=read_agent(root.table("agent")),
+        health=read_health(root.table("health")),
+        metrics=read_metrics(root.table("metrics")),
     )
     if site.snapshot_max_age_s < 2 * site.cycle_s:
         snapshot.refuse(

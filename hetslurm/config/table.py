@@ -48,6 +48,28 @@ class Table:
             return self._wrong(key, value, f"at most {longest} bytes", default)
         return value
 
+    def maybe_empty_text(self, key: str, default: str) -> str:
+        """A string that may be empty, where that means "none"."""
+        value = self._take(key)
+        return "" if value == "" else self.text(key, default)
+
+    def ordered_texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of texts whose order counts."""
+        value = self._take(key)
+        self.texts(key)
+        if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+            return default
+        return tuple(value)
+
+    def whole(self, key: str, default: int, *, low: int, high: int) -> int:
+        """A whole number in [low, high]."""
+        value = self._take(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            return self._wrong(key, value, f"a whole number from {low} to {high}", default)
+        return value
+
     def absolute_path(self, key: str, default: str) -> str:
         """A path from the root of the file system."""
         value = self.text(key, default)

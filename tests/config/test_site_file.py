@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from hetslurm.config import parse_site, read_site
 from hetslurm.errors import ConfigError
 from hetslurm.pool import Rates
-from hetslurm.site import PRESETS, DataSite, PoolFacts, Site, Weights
+from hetslurm.site import (
+    LIMITS,
+    PRESETS,
+    AgentSite,
+    BusSite,
+    DataSite,
+    DrainSite,
+    HealthSite,
+    MetricsSite,
+    PoolFacts,
+    Site,
+    Weights,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "hetslurm.toml"
 GOLDEN = Path(__file__).parent / "golden"
@@ -157,3 +169,87 @@ def test_any_toml_gives_a_site_or_problems_never_a_crash(document: dict[str, obj
     text = "\n".join(f"{key} = {toml(value)}" for key, value in document.items())
     site, found = read_site(text)
     assert (site is None) == bool(found)
+
+
+def test_every_key_of_node_health_reaches_the_site() -> None:
+    site = parse_site(
+        """
+        [bus]
+        listen = "tcp://10.0.0.1:7000"
+        connect = ["tcp://ctl2:7000", "tcp://[fe80::1]:7001"]
+        keys_dir = "/keys"
+        beat_s = 2
+        [agent]
+        probes = ["host"]
+        mounts = ["/home"]
+        links = {ib0 = 200000, eth0 = 0}
+        kernel_log = "/log"
+        deadline_s = 3
+        measure_every_s = 60
+        xclbin_dirs = ["/x"]
+        fake_dir = "/fake"
+        [health]
+        floor = 0.5
+        silent_beats = 4
+        silent_share = 0.6
+        clear_s = 7
+        ignore = ["psi"]
+        store_only = ["hot"]
+        limits = {slower_ratio = 0.7}
+        [health.drain]
+        mode = "on"
+        pool_share = 0.5
+        burst_share = 0.2
+        burst_window_s = 60
+        clear_s = 10
+        [metrics]
+        controller_port = 9836
+        agent_port = 9837
+        """
+    )
+    assert site.bus == BusSite(
+        "tcp://10.0.0.1:7000", ("tcp://ctl2:7000", "tcp://[fe80::1]:7001"), "/keys", 2.0
+    )
+    assert site.agent == AgentSite(
+        probes=frozenset({"host"}),
+        mounts=frozenset({"/home"}),
+        links={"ib0": 200000.0, "eth0": 0.0},
+        kernel_log="/log",
+        deadline_s=3.0,
+        measure_every_s=60.0,
+        xclbin_dirs=frozenset({"/x"}),
+        fake_dir="/fake",
+    )
+    assert site.health == HealthSite(
+        floor=0.5,
+        silent_beats=4.0,
+        silent_share=0.6,
+        clear_s=7.0,
+        ignore=frozenset({"psi"}),
+        store_only=frozenset({"hot"}),
+        limits=LIMITS | {"slower_ratio": 0.7},
+        drain=DrainSite("on", 0.5, 0.2, 60.0, 10.0),
+    )
+    assert site.metrics == MetricsSite(9836, 9837)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[bus]\nlisten = "ctl:7000"', 'expected "tcp://ADDRESS:PORT"'),
+        ('[bus]\nconnect = ["tcp://*:7000"]', 'expected "tcp://HOST:PORT" of a controller or relay'),
+        ('[bus]\nconnect = ["tcp://ctl:70000"]', "tcp://ctl:70000"),
+        ('[agent]\nprobes = ["gpus"]', '"gpus" is no probe; there are host, link, mount, gpu, fpga'),
+        ('[agent]\nmounts = ["home"]', "expected paths that start with /"),
+        ("[health.limits]\nslower = 0.5", 'did you mean "slower_ratio"?'),
+        ('[health.drain]\nmode = "yes"', '"off" or "dry-run" or "on"'),
+        ("[metrics]\nagent_port = 1.5", "expected a whole number from 0 to 65535"),
+        ("[metrics]\nagent_port = 9\ncontroller_port = 9", "is the controller's port, too"),
+    ],
+)
+def test_what_is_wrong_about_node_health_is_said(text: str, said: str) -> None:
+    assert said in problems(text)
+
+
+def test_an_empty_listen_means_no_bus() -> None:
+    assert parse_site('[bus]\nlisten = ""').bus.listen == ""
