@@ -44,6 +44,7 @@ setup(
         "hetslurm.cli",
         "hetslurm.config",
         "hetslurm.controller",
+        "hetslurm.daemon",
         "hetslurm.demo",
         "hetslurm.estimates",
         "hetslurm.fpga",

@@ -20,10 +20,10 @@ def controller(
     """Read Slurm, publish the snapshot, place held jobs, again and again. Runs as SlurmUser or root."""
     from hetslurm.clock import SystemClock  # noqa: PLC0415  imported here, so that --help is quick
     from hetslurm.config import SiteFile, find_config  # noqa: PLC0415
-    from hetslurm.controller.log import FORMATS, Log  # noqa: PLC0415
     from hetslurm.controller.loop import Controller  # noqa: PLC0415
-    from hetslurm.controller.notify import Notifier  # noqa: PLC0415
-    from hetslurm.controller.stop import Stop  # noqa: PLC0415
+    from hetslurm.daemon.log import FORMATS, Log  # noqa: PLC0415
+    from hetslurm.daemon.notify import Notifier  # noqa: PLC0415
+    from hetslurm.daemon.stop import Stop  # noqa: PLC0415
     from hetslurm.slurm import choose_adapter  # noqa: PLC0415
 
     if log_format not in FORMATS:

@@ -15,12 +15,12 @@ from hetslurm.controller.audit import Audit
 from hetslurm.controller.cycle import plan_cycle, slot_of
 from hetslurm.controller.decisions import DecisionLog
 from hetslurm.controller.lock import InstanceLock
-from hetslurm.controller.log import Log
 from hetslurm.controller.notes import Notes
-from hetslurm.controller.notify import Notifier
 from hetslurm.controller.placer import Placer
 from hetslurm.controller.status import Status, write_status
-from hetslurm.controller.stop import Stop, Stopped
+from hetslurm.daemon.log import Log
+from hetslurm.daemon.notify import Notifier
+from hetslurm.daemon.stop import Stop, Stopped
 from hetslurm.errors import HetslurmError, SlurmUnavailable
 from hetslurm.native.kernel import View
 from hetslurm.slurm.protocol import SlurmAdapter

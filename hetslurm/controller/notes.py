@@ -10,7 +10,7 @@ from hetslurm.cluster import Cluster
 from hetslurm.controller.asked import asked_of, since_submit
 from hetslurm.controller.cycle import RecordedJob
 from hetslurm.controller.decisions import KEEP_S, DecisionLog, JobKey, Noted
-from hetslurm.controller.log import Log
+from hetslurm.daemon.log import Log
 from hetslurm.errors import DirectiveError, HetslurmError, SlurmError
 from hetslurm.native import parser
 from hetslurm.native.kernel import View

@@ -21,8 +21,8 @@ from hetslurm.controller.binding import (
 )
 from hetslurm.controller.cycle import Plan, RecordedJob
 from hetslurm.controller.decisions import DecisionLog
-from hetslurm.controller.log import Log
-from hetslurm.controller.stop import Stop
+from hetslurm.daemon.log import Log
+from hetslurm.daemon.stop import Stop
 from hetslurm.errors import DirectiveError, SlurmError, SlurmUnavailable
 from hetslurm.native import parser
 from hetslurm.native.kernel import View

@@ -15,10 +15,10 @@ from hetslurm.cli.app import build, main
 from hetslurm.clock import FixedClock
 from hetslurm.cluster import Cluster, Gres, Node, Partition, QueuedJob
 from hetslurm.config import SiteFile
-from hetslurm.controller.log import Log
 from hetslurm.controller.loop import Controller
-from hetslurm.controller.notify import Notifier
-from hetslurm.controller.stop import Stop
+from hetslurm.daemon.log import Log
+from hetslurm.daemon.notify import Notifier
+from hetslurm.daemon.stop import Stop
 from hetslurm.errors import ConfigError, HetslurmError, SlurmRefused
 from hetslurm.slurm.fake import FakeSlurm
 

@@ -16,11 +16,11 @@ from hetslurm.config import SiteFile
 from hetslurm.controller.audit import Audit
 from hetslurm.controller.cycle import Plan, plan_cycle, slot_of
 from hetslurm.controller.decisions import DecisionLog
-from hetslurm.controller.log import Log
 from hetslurm.controller.loop import Controller
-from hetslurm.controller.notify import Notifier
 from hetslurm.controller.placer import Placer
-from hetslurm.controller.stop import Stop
+from hetslurm.daemon.log import Log
+from hetslurm.daemon.notify import Notifier
+from hetslurm.daemon.stop import Stop
 from hetslurm.native.kernel import View
 from hetslurm.slurm.fake import FakeSlurm
 

@@ -17,10 +17,10 @@ from hetslurm.clock import FixedClock
 from hetslurm.controller.audit import Audit
 from hetslurm.controller.decisions import DecisionLog, JobKey, Noted, decisions_path, read_decision
 from hetslurm.controller.lock import InstanceLock
-from hetslurm.controller.log import Log
-from hetslurm.controller.notify import Notifier
 from hetslurm.controller.status import Status, read_status, write_status
-from hetslurm.controller.stop import Stop, Stopped
+from hetslurm.daemon.log import Log
+from hetslurm.daemon.notify import Notifier
+from hetslurm.daemon.stop import Stop, Stopped
 from hetslurm.errors import HetslurmError
 
 
