@@ -25,7 +25,8 @@ class Pool:
     """One row of the snapshot's pool table, in people's units.
 
     `units` are devices, or cpus where `kind` is "cpu": `units` on usable nodes, `units_free` of them free.
-    `wait_s` has one value per size class. `reasons` are HET_WHY_* bits that hold for every job.
+    `bitstream` and `bitstream_id` are the file name and the UUID of what most of its free FPGAs have loaded, ""
+    where unknown; loading another one takes `bitstream_s`. `wait_s` has one value per size class. `reasons` are HET_WHY_* bits that hold for every job.
     """
 
     name: str
@@ -48,6 +49,9 @@ class Pool:
     wait_s: tuple[float, ...] = NO_WAIT
     wait_source: Source = Source.DEFAULT
     startup_s: Estimate = Estimate(0.0)
+    bitstream: str = ""
+    bitstream_id: str = ""
+    bitstream_s: Estimate = Estimate(0.0)
     speed: Estimate = Estimate(1.0)
     price: Rates = Rates()
     price_source: Source = Source.DEFAULT

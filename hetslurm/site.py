@@ -41,6 +41,7 @@ class PoolFacts:
     speed: float | None = None
     startup_s: float | None = None
     ignore: bool | None = None
+    bitstream_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

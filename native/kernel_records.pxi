@@ -15,6 +15,7 @@ cdef extern from *:
         HET_AT(het_author, n_features, "u4", HET_MAX_TERMS, 0),
         HET_AT(het_author, feature, "u8", HET_MAX_TERMS, HET_MAX_TERMS), HET_AT(het_author, n_nodes, "u4", 0, 0), {0}};
     static const struct het_field het_alt_fields[] = {HET_AT(het_alt, kind, "u8", 0, 0), HET_AT(het_alt, type, "u8", 0, 0),
+        HET_AT(het_alt, bitstream, "u8", 0, 0),
         HET_AT(het_alt, app_key, "u8", 0, 0), HET_AT(het_alt, declared_s, "f8", 0, 0),
         HET_AT(het_alt, reasons, "u4", 0, 0), HET_AT(het_alt, nodes, "i4", 0, 0), HET_AT(het_alt, cpus, "i4", 0, 0),
         HET_AT(het_alt, devices, "i4", 0, 0), HET_AT(het_alt, mem_mb, "i4", 0, 0),

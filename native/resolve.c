@@ -209,6 +209,14 @@ static void restrict_gres(struct het_alt *alt, const struct named_gres *named, u
 		alt->devices = count;
 }
 
+/* A bitstream is known by its file's name, wherever its author keeps the file, or by its UUID. */
+static uint64_t bitstream_of(const char *xclbin)
+{
+	const char *slash = strrchr(xclbin, '/');
+
+	return hash_of(slash ? slash + 1 : xclbin);
+}
+
 static void resolve_target(const struct het_target *target, const char *app, const struct het_asked *asked,
                            struct het_alt *alt)
 {
@@ -216,6 +224,7 @@ static void resolve_target(const struct het_target *target, const char *app, con
 
 	alt->kind = hash_of(target->kind);
 	alt->type = hash_of(target->type);
+	alt->bitstream = bitstream_of(target->xclbin);
 	alt->app_key = het_app_key(app, target->kind);
 	alt->declared_s = target->time_s ? target->time_s : asked->limit_min > 0 ? limit_s : 0;
 	if (alt->declared_s > limit_s)

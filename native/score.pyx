@@ -30,6 +30,7 @@ cdef struct het_columns:
     double *money
     double *energy
     uint32_t *why
+    double *startup  # where a bitstream may have to be loaded; else the pools' own is read in place
 
 
 cdef struct het_needs:
@@ -46,7 +47,7 @@ cdef public int het_size_class(double need, double units) noexcept nogil:
 
 
 cdef public size_t het_score_scratch(uint32_t n_alts, uint32_t n_pools) noexcept nogil:
-    return (<size_t>n_alts * n_pools) * 6
+    return (<size_t>n_alts * n_pools) * 7
 
 
 cdef het_columns columns_of(double *scratch, size_t n) noexcept nogil:
@@ -57,6 +58,7 @@ cdef het_columns columns_of(double *scratch, size_t n) noexcept nogil:
     to.money = scratch + 3 * n
     to.energy = scratch + 4 * n
     to.why = <uint32_t *>(scratch + 5 * n)
+    to.startup = scratch + 6 * n
     return to
 
 
@@ -68,6 +70,7 @@ cdef het_columns columns_at(const het_columns *of, size_t slot) noexcept nogil:
     to.money = of.money + slot
     to.energy = of.energy + slot
     to.why = of.why + slot
+    to.startup = of.startup + slot
     return to
 
 
@@ -78,7 +81,12 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
     cdef double need = need_of(alt), nodes = alt.nodes, cpus = alt.cpus, devices = alt.devices
     cdef het_run run = run_of(view, job, alt, view.cls.type[cls])
     cdef uint32_t d, site
+    cdef const double *startup = view.pool.startup_s + first
 
+    if alt.bitstream:
+        het_pass_startup(n, alt.bitstream, startup, view.pool.bitstream + first, view.pool.bitstream_id + first,
+                         view.pool.bitstream_s + first, to.startup)
+        startup = to.startup
     het_pass_filter(n, alt, alt.reasons, row + first, view.pool.reasons + first, view.pool.nodes + first,
                     view.pool.cpus_per_node + first, view.pool.max_cpus_per_node + first,
                     view.pool.devices_per_node + first, view.pool.mem_mb_per_node + first,
@@ -107,15 +115,14 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
         if site < view.n_sites:
             i = <size_t>site * view.n_pools + first
             het_pass_link(n, job.bytes[d], view.link.bytes_per_s + i, view.link.egress + i, to.transfer, to.money, to.why)
-    het_pass_time(n, job.deadline_s if job.deadline_s < HET_FOREVER else HET_OUT, view.pool.startup_s + first,
-                  to.transfer, to.run, to.t, to.why)
+    het_pass_time(n, job.deadline_s if job.deadline_s < HET_FOREVER else HET_OUT, startup, to.transfer, to.run, to.t, to.why)
     if needs.money:
         if job.max_cost_micro < HET_FOREVER:
             het_pass_worst(n, job.max_cost_micro, 60.0 * alt.limit_min, nodes, cpus, devices,
                            view.pool.price_cpu + first, view.pool.price_device + first, view.pool.price_node + first,
-                           view.pool.startup_s + first, to.transfer, to.run, to.money, to.why)
+                           startup, to.transfer, to.run, to.money, to.why)
         het_pass_money(n, nodes, cpus, devices, view.pool.price_cpu + first, view.pool.price_device + first,
-                       view.pool.price_node + first, view.pool.startup_s + first, to.transfer, to.run, to.money)
+                       view.pool.price_node + first, startup, to.transfer, to.run, to.money)
     if needs.energy:
         het_pass_energy(n, nodes, cpus, devices, view.pool.watt_cpu + first, view.pool.watt_device + first,
                         view.pool.watt_node + first, to.run, to.energy)

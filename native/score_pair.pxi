@@ -122,6 +122,10 @@ cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *al
     if backlog and backlog.units and backlog.unit_s and backlog.units[pool] + need > view.pool.units_free[pool]:
         terms.wait_s += backlog.unit_s[pool] / (units if units > 1.0 else 1.0)
     terms.startup_s = view.pool.startup_s[pool]
+    terms.startup_source = view.pool.startup_source[pool]
+    if alt.bitstream and alt.bitstream != view.pool.bitstream[pool] and alt.bitstream != view.pool.bitstream_id[pool]:
+        terms.startup_s = terms.startup_s + view.pool.bitstream_s[pool]
+        terms.startup_source = min(view.pool.startup_source[pool], view.pool.bitstream_source[pool])
     run = run_of(view, job, alt, view.pool.type[pool])
     terms.run_s = run.seconds
     if not run.known:
@@ -149,7 +153,6 @@ cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *al
     # A product is known no better than its worst factor.
     terms.run_source = run.source
     terms.wait_source = view.pool.wait_source[pool]
-    terms.startup_source = view.pool.startup_source[pool]
     terms.scarce_source = min(view.pool.shadow_source[pool], run.source)
     terms.money_source = min(view.pool.price_source[pool], run.source)
     terms.energy_source = min(view.pool.watt_source[pool], run.source)

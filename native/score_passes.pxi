@@ -25,6 +25,7 @@ cdef extern from *:
     typedef const double *restrict het_f8;
     typedef const int32_t *restrict het_i4;
     typedef const uint32_t *restrict het_u4;
+    typedef const uint64_t *restrict het_u8;
     /* Declared here first, since Cython cannot give its functions attributes. */
     HET_LANES static void het_pass_filter(size_t, const struct het_alt *, uint32_t, het_u4, het_u4, het_i4, het_i4,
         het_i4, het_i4, het_i4, het_i4, het_i4, het_i4, het_i4, het_bits);
@@ -33,6 +34,7 @@ cdef extern from *:
     HET_LANES static void het_pass_run(size_t, double, het_f8, het_out);
     HET_LANES static void het_pass_slow(size_t, het_f8, het_f8, het_i4, het_bits);
     HET_LANES static void het_pass_link(size_t, double, het_f8, het_f8, het_out, het_out, het_bits);
+    HET_LANES static void het_pass_startup(size_t, uint64_t, het_f8, het_u8, het_u8, het_f8, het_out);
     HET_LANES static void het_pass_time(size_t, double, het_f8, het_f8, het_f8, het_out, het_bits);
     HET_LANES static void het_pass_money(size_t, double, double, double, het_f8, het_f8, het_f8, het_f8, het_f8,
         het_f8, het_out);
@@ -55,6 +57,7 @@ cdef extern from *:
     ctypedef const double *het_f8
     ctypedef const int32_t *het_i4
     ctypedef const uint32_t *het_u4
+    ctypedef const uint64_t *het_u8
 
 
 cdef void het_pass_filter "het_pass_filter"(size_t n, const het_alt *alt, uint32_t always, het_u4 row, het_u4 own, het_i4 nodes,
@@ -139,6 +142,14 @@ cdef void het_pass_link "het_pass_link"(size_t n, double bytes, het_f8 bytes_per
         transfer[i] += x if rate > 0.0 else 0.0
         money[i] += bytes * egress[i]
         why[i] |= (<uint32_t>(not rate > 0.0)) * <uint32_t>HET_WHY_RESIDENCY
+
+
+cdef void het_pass_startup "het_pass_startup"(size_t n, uint64_t wanted, het_f8 startup, het_u8 loaded, het_u8 loaded_id,
+                           het_f8 load_s, het_out out) noexcept nogil:
+    """What a target with a bitstream waits for on top, where the cards have another one loaded."""
+    cdef size_t i
+    for i in range(n):
+        out[i] = startup[i] + (0.0 if (wanted == loaded[i]) | (wanted == loaded_id[i]) else load_s[i])
 
 
 cdef void het_pass_time "het_pass_time"(size_t n, double deadline, het_f8 startup, het_f8 transfer, het_f8 run, het_out t,

@@ -71,15 +71,16 @@ struct het_author {
 /* A target, in the kernel's terms: everything per node but limit and time. */
 struct het_alt {
 	uint64_t kind;
-	uint64_t type;     /* 0: any */
-	uint64_t app_key;  /* hash of (app, kind), completed by the pool's type; 0: no app */
-	double declared_s; /* run time that the author expects; 0: unknown */
-	uint32_t reasons;  /* HET_WHY_GRES_NAMED … that hold for every pool */
-	int32_t nodes;     /* >= 1 */
-	int32_t cpus;      /* per node, >= 1 */
-	int32_t devices;   /* per node; 0 for cpu */
-	int32_t mem_mb;    /* per node; 0: the partition's default */
-	int32_t limit_min; /* time limit; 0: the partition's default, not filtered */
+	uint64_t type;      /* 0: any */
+	uint64_t bitstream; /* hash of the xclbin's file name, or of its UUID; 0: none is needed */
+	uint64_t app_key;   /* hash of (app, kind), completed by the pool's type; 0: no app */
+	double declared_s;  /* run time that the author expects; 0: unknown */
+	uint32_t reasons;   /* HET_WHY_GRES_NAMED … that hold for every pool */
+	int32_t nodes;      /* >= 1 */
+	int32_t cpus;       /* per node, >= 1 */
+	int32_t devices;    /* per node; 0 for cpu */
+	int32_t mem_mb;     /* per node; 0: the partition's default */
+	int32_t limit_min;  /* time limit; 0: the partition's default, not filtered */
 };
 
 struct het_job {

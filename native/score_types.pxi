@@ -61,6 +61,9 @@ cdef extern from "<score.h>":
         const double *units_free
         const double *wait_s
         const double *startup_s
+        const uint64_t *bitstream
+        const uint64_t *bitstream_id
+        const double *bitstream_s
         const double *speed
         const double *price_cpu
         const double *price_device
@@ -73,6 +76,7 @@ cdef extern from "<score.h>":
         const double *risk
         const uint8_t *wait_source
         const uint8_t *startup_source
+        const uint8_t *bitstream_source
         const uint8_t *speed_source
         const uint8_t *price_source
         const uint8_t *watt_source
@@ -145,7 +149,7 @@ cdef extern from "<score.h>":
         const uint64_t *node
 
     struct het_alt:
-        uint64_t kind, type, app_key
+        uint64_t kind, type, bitstream, app_key
         double declared_s
         uint32_t reasons
         int32_t nodes, cpus, devices, mem_mb, limit_min

@@ -211,6 +211,7 @@ static int pools_bad(const struct het_view *v)
 	bad |= negative(v->pool.max_cpus_per_node, n) | negative(v->pool.max_mem_mb_per_node, n);
 	bad |= past(v->pool.units, n, 0, HET_FOREVER) | past(v->pool.units_free, n, 0, HET_FOREVER);
 	bad |= past(v->pool.wait_s, n * HET_WAIT_SIZES, 0, HET_FOREVER);
+	bad |= past(v->pool.bitstream_s, n, 0, HET_FOREVER);
 	bad |= past(v->pool.startup_s, n, 0, HET_FOREVER) |
 	       past(v->pool.speed, n, 1 / HET_FOREVER, HET_FOREVER);
 	bad |= past(v->pool.price_cpu, n, 0, HET_FOREVER) | past(v->pool.price_device, n, 0, HET_FOREVER);
@@ -220,6 +221,7 @@ static int pools_bad(const struct het_view *v)
 	bad |= past(v->pool.risk, n, 1, HET_FOREVER);
 	bad |= above8(v->pool.wait_source, n, HET_MEASURED + 1) |
 	       above8(v->pool.startup_source, n, HET_MEASURED + 1);
+	bad |= above8(v->pool.bitstream_source, n, HET_MEASURED + 1);
 	bad |= above8(v->pool.speed_source, n, HET_MEASURED + 1) |
 	       above8(v->pool.price_source, n, HET_MEASURED + 1);
 	bad |= above8(v->pool.watt_source, n, HET_MEASURED + 1) |

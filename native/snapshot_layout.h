@@ -81,6 +81,9 @@ enum {
 	X(double, "f8", units_free, 1)                                                                                         \
 	X(double, "f8", wait_s, HET_WAIT_SIZES)	/* class by class: [k * pools + pool] */                                      \
 	X(double, "f8", startup_s, 1)                                                                                          \
+	X(uint64_t, "u8", bitstream, 1)		/* hash of the name of what its cards have loaded; 0: unknown */               \
+	X(uint64_t, "u8", bitstream_id, 1)	/* hash of its UUID; 0: unknown */                                             \
+	X(double, "f8", bitstream_s, 1)		/* what loading another one adds to startup_s */                               \
 	X(double, "f8", speed, 1)		/* > 0; 1 is the class's reference */                                          \
 	X(double, "f8", price_cpu, 1)		/* millionths of the currency per second of one */                             \
 	X(double, "f8", price_device, 1)                                                                                       \
@@ -93,6 +96,7 @@ enum {
 	X(double, "f8", risk, 1)		/* >= 1: multiplies the score */                                               \
 	X(uint8_t, "u1", wait_source, 1)                                                                                       \
 	X(uint8_t, "u1", startup_source, 1)                                                                                    \
+	X(uint8_t, "u1", bitstream_source, 1)                                                                                  \
 	X(uint8_t, "u1", speed_source, 1)                                                                                      \
 	X(uint8_t, "u1", price_source, 1)                                                                                      \
 	X(uint8_t, "u1", watt_source, 1)                                                                                       \

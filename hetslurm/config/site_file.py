@@ -131,6 +131,7 @@ def _pool(table: Table) -> PoolFacts:
         watts=table.rates("watts", money=False),
         speed=table.maybe_number("speed", low=0, high=1e6, above=True),
         startup_s=table.maybe_number("startup_s", low=0, high=DAY_S),
+        bitstream_s=table.maybe_number("bitstream_s", low=0, high=DAY_S),
         ignore=table.maybe_flag("ignore"),
     )
     table.done()

@@ -37,6 +37,8 @@ def with_facts(pool: Pool, facts: PoolFacts) -> Pool:
         pool = replace(pool, speed=Estimate(facts.speed, Source.DECLARED))
     if facts.startup_s is not None:
         pool = replace(pool, startup_s=Estimate(facts.startup_s, Source.DECLARED))
+    if facts.bitstream_s is not None:
+        pool = replace(pool, bitstream_s=Estimate(facts.bitstream_s, Source.DECLARED))
     return pool
 
 

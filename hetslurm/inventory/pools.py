@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from hetslurm.cluster import UNLIMITED, Cluster, Gres, Node, Partition
+from hetslurm.estimate import Estimate
 from hetslurm.inventory.facts import facts_of, with_facts
 from hetslurm.inventory.names import name_pools
 from hetslurm.native.layout import REASON_BITS
@@ -12,6 +13,8 @@ from hetslurm.pool import Pool
 from hetslurm.site import Site
 
 CPU = "cpu"
+# Seconds to load a bitstream where nobody measured or declared it.
+BITSTREAM_S = 4.0
 
 # Nodes are alike when a job cannot tell them apart: GRES, cpus, memory, features.
 _Shape = tuple[tuple[Gres, ...], int, int, frozenset[str]]
@@ -68,6 +71,7 @@ def _pool(partition: Partition, nodes: Sequence[Node], kind: str, type_: str, de
         devices_per_node=devices,
         mem_mb_per_node=one.mem_mb,
         features=one.features,
+        bitstream_s=Estimate(BITSTREAM_S if kind == "fpga" else 0.0),
         max_time_min=partition.max_time_min,
         min_nodes=partition.min_nodes,
         max_nodes=partition.max_nodes,

@@ -97,6 +97,17 @@ def transfers(tables: Tables, job: Record) -> tuple[Floats, Floats, npt.NDArray[
     return seconds, money, barred, source
 
 
+def startups(tables: Tables, alt: Record) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    """Seconds before the work begins on each pool, and their source: a load on top where another bitstream is."""
+    pool, wanted = tables.columns["pool"], alt["bitstream"]
+    load = (wanted != 0) & (wanted != pool["bitstream"]) & (wanted != pool["bitstream_id"])
+    seconds = np.where(load, pool["startup_s"] + pool["bitstream_s"], pool["startup_s"])
+    sources = np.where(
+        load, np.minimum(pool["startup_source"], pool["bitstream_source"]), pool["startup_source"]
+    )
+    return seconds, sources
+
+
 def sizes_reasons(tables: Tables, alt: Record, need: float, run: Floats) -> npt.NDArray[np.uint32]:
     """Why an alternative does not fit each pool, by its shape and its limit."""
     pool = tables.columns["pool"]
@@ -133,7 +144,7 @@ def pair_terms(
     wait, need = waits(tables, alt, backlog)
     run, run_source = run_times(tables, job, alt)
     transfer, egress, barred, transfer_source = transfers(tables, job)
-    startup = pool["startup_s"]
+    startup, startup_source = startups(tables, alt)
     nodes, cpus, devices = (float(alt[name]) for name in ("nodes", "cpus", "devices"))
 
     def per_second(of: str) -> Floats:
@@ -158,7 +169,8 @@ def pair_terms(
     terms["energy_j"] = per_second("watt") * run
     terms["risk"] = pool["risk"]
     terms["run_source"], terms["transfer_source"] = run_source, transfer_source
-    for name in ("wait", "startup", "health"):
+    terms["startup_source"] = startup_source
+    for name in ("wait", "health"):
         terms[f"{name}_source"] = pool[f"{name}_source"]
     for name, factor in (("scarce", "shadow"), ("money", "price"), ("energy", "watt")):
         terms[f"{name}_source"] = np.minimum(pool[f"{factor}_source"], run_source)

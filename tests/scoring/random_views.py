@@ -28,6 +28,9 @@ PART_FLAGS = [value for name, value in CONSTANTS.items() if name.startswith("PAR
 ACCOUNTS, QOSES, HOSTS, NODES, FEATURES = (
     [name_hash(f"{what}{i}") for i in range(4)] for what in ("account", "qos", "host", "node", "feature")
 )
+BITSTREAMS = np.array(
+    [name_hash(name) for name in ("align.xclbin", "sort.xclbin", "a-uuid")], dtype=np.uint64
+)
 QOSES.append(name_hash("normal"))
 SOFT_OWN = [REASON_BITS[name] for name in ("PARTITION_DOWN", "NO_NODE_UP", "HEALTH")]
 
@@ -90,6 +93,9 @@ def random_tables(seed: int, n_pools: int, easy: bool = False) -> Tables:
         "units_free": pick(0, 8, 64),
         "wait_s": np.sort(pick(0, 60, 600, 7200, FOREVER if not easy else 0, shape=(n_pools, 8)), axis=1),
         "startup_s": pick(0, 0, 12.5),
+        "bitstream": rng.choice(BITSTREAMS, n_pools),
+        "bitstream_id": rng.choice(BITSTREAMS, n_pools),
+        "bitstream_s": pick(0, 4, 7.5),
         "speed": pick(0.25, 0.7, 1, 1, 3),
         "shadow": pick(0, 0.3, 2),
         "health": pick(0.5, 1),
@@ -101,7 +107,7 @@ def random_tables(seed: int, n_pools: int, easy: bool = False) -> Tables:
         },
         **{
             f"{of}_source": rng.integers(0, 4, n_pools)
-            for of in ("wait", "startup", "speed", "price", "watt")
+            for of in ("wait", "startup", "bitstream", "speed", "price", "watt")
         },
         **{f"{of}_source": rng.integers(0, 4, n_pools) for of in ("shadow", "health")},
         **_lists(rng, ids, n_pools, "feature", FEATURES),
@@ -217,6 +223,7 @@ def random_jobs(seed: int, n: int, n_rows: int, easy: bool = False) -> tuple[Any
             name_hash(TYPES[rng.integers(3)]) if rng.random() < 0.5 else 0,
         )
         alt["app_key"] = _app_key(APPS[rng.integers(2)], kind) if rng.random() < 0.7 else 0
+        alt["bitstream"] = rng.choice(BITSTREAMS) if rng.random() < 0.5 else 0
         alt["declared_s"] = rng.choice([0, 90, 1800, 1e7 / 3])
         alt["reasons"] = REASON_BITS["GRES_NAMED"] if rng.random() < 0.05 and not easy else 0
         alt["nodes"] = rng.choice([1, 1, 1, 2, 5]) if not easy else 1
