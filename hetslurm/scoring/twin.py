@@ -98,7 +98,7 @@ def transfers(tables: Tables, job: Record) -> tuple[Floats, Floats, npt.NDArray[
 
 
 def startups(tables: Tables, alt: Record) -> tuple[Floats, npt.NDArray[np.uint8]]:
-    """Seconds before the work begins on each pool, and their source: a load on top where another bitstream is."""
+    """Seconds before the work begins on each pool, with a load where another bitstream is; their sources."""
     pool, wanted = tables.columns["pool"], alt["bitstream"]
     load = (wanted != 0) & (wanted != pool["bitstream"]) & (wanted != pool["bitstream_id"])
     seconds = np.where(load, pool["startup_s"] + pool["bitstream_s"], pool["startup_s"])
