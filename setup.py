@@ -76,6 +76,7 @@ setup(
             extension("parser", "parser.pyx", "directives.c"),
             extension("layout", "layout.pyx", *SNAPSHOT, *RESOLVE),
             extension("kernel", "kernel.pyx", "snapshot_check.c", *RESOLVE),
+            extension("stream", "stream.pyx", "triad.c"),
         ],
         build_dir="build/cython",
         language_level=3,
