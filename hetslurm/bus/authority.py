@@ -28,7 +28,7 @@ LOCK_FILE = "registry.lock"
 
 
 class Authority:
-    """The keys folder of the controller. All methods raise KeyFileError, and then changed nothing in force."""
+    """The keys folder of the controller. Methods raise KeyFileError, having changed nothing in force."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The registry: which public key is which node's, and which are revoked. Text, a line a key; pure but for Follow.
+"""The registry: which public key is which node's, and which are revoked. Text, a line a key.
 
 role name public-key issued revoked
 node gpu1 Z85…       2026-01-31T12:00:00Z -
@@ -58,7 +58,7 @@ def render_registry(entries: Iterable[Issued]) -> str:
 
 
 def parse_registry(text: str, path: str = REGISTRY_FILE) -> Registry:
-    """The file's entries. One wrong line refuses the file (KeyFileError): half a registry revokes at random."""
+    """The file's entries. KeyFileError for any wrong line: half a registry revokes at random."""
     entries = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):

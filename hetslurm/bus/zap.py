@@ -15,8 +15,8 @@ DOMAIN = b"hetslurm"
 
 Verdict = Callable[[str], tuple[bytes, bytes]]
 ACCEPT = (b"200", b"OK")
-# After a 400 libzmq's client never tries again: right for a revoked key, which nothing brings back. A key that
-# is not known may be known soon (a copy of the registry that is a minute old), and 300 lets the client retry.
+# After a 400 libzmq's client never tries again: right for a revoked key, which nothing brings back. A key
+# that is not known may be known soon (a copy of the registry, a minute old); after 300 the client retries.
 REVOKED = (b"400", b"revoked")
 UNKNOWN = (b"300", b"unknown")
 _MALFORMED = (b"500", b"malformed")
