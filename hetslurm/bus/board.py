@@ -91,6 +91,7 @@ class Board(Columns):
             for slot in gone:
                 table.messages.pop(slot, None)
                 table.facts.pop(slot, None)
+            table.facts_version += 1
 
     def take(self, arrivals: Sequence[Arrived]) -> None:
         """Take reports, oldest first. Nothing in a report can make this raise."""
@@ -185,14 +186,13 @@ class Board(Columns):
             if table is None:
                 self.counts.unknown_probe += len(probes)
                 continue
-            if len(set(places)) < len(places):  # a report that has the probe twice
-                newest = dict(zip(places, probes, strict=True))
-                places, probes = list(newest), list(newest.values())
-            chosen = np.array(places, np.int64)
+            # A report that has the probe twice says what it said last.
+            newest = dict(zip(places, probes, strict=True)) if len(set(places)) < len(places) else None
+            chosen = np.array(places if newest is None else list(newest), np.int64)
             self.counts.rows_refused += fill(
                 table,
                 at[chosen],
-                probes,
+                probes if newest is None else list(newest.values()),
                 received_at[chosen],
                 self._new_life,
                 serials=self._serials,
@@ -208,6 +208,7 @@ class Board(Columns):
             if table is None or (before := table.facts.get(slot)) == rows:
                 continue
             table.facts[slot] = rows
+            table.facts_version += 1
             for index, (old, new) in enumerate(zip(before or (), rows, strict=False)):
                 if index < table.slots.shape[1] and old.get("id") != new.get("id"):
                     table.renew(int(table.slots[slot, index]), self._serials)

@@ -1,8 +1,8 @@
 """The board's columns: what all nodes said last, a NumPy array a field, as the rules read it.
 
-A node and a device each have a slot in their tables for as long as they are known. `born` tells two users of a
-slot apart: it is a number that never comes twice, 0 where the slot is free. Arrays are longer than what is in
-use; free slots hold what means "unknown".
+A node and a device each have a slot in their tables for as long as they are known. `born` tells two users of
+a slot apart: it is a number that never comes twice, 0 where the slot is free. Arrays are longer than what is
+in use; free slots hold what means "unknown".
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ class _Slots:
         """Make the arrays at least this long."""
         if size <= self.size:
             return
-        grown = max(_FIRST_SIZE, size, self.size + self.size // 2)
         for name, (dtype, fill) in self.FIELDS.items():
             old = getattr(self, name)
-            array = np.full((*self._leading(name), grown), fill, dtype)
+            array = np.full((*self._leading(name), size), fill, dtype)
             array[..., : self.size] = old
             setattr(self, name, array)
-        self.size = grown
+        self.size = size
 
     def occupy(self, count: int) -> Ints:
         """Slots for so many newcomers."""
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
         end = self.used + count - len(reused)
-        self.room_for(end)
+        if end > self.size:
+            self.room_for(max(_FIRST_SIZE, end, self.size + self.size // 2))
         slots = np.array([*reused, *range(self.used, end)], np.int64)
         self.used = end
         return slots
@@ -87,7 +87,7 @@ class NodeTable(_Slots):
     (gaps in the sequence), `restarts` new lives of the agent.
     """
 
-    FIELDS = {
+    FIELDS: ClassVar[dict[str, tuple[Any, Any]]] = {
         "born": (np.int64, 0),
         "received_at": (np.float64, UNKNOWN),
         "sent_at": (np.float64, UNKNOWN),
@@ -114,7 +114,7 @@ class NodeTable(_Slots):
 class _ProbeNodes(_Slots):
     """One slot a node, the same as in NodeTable."""
 
-    FIELDS = {
+    FIELDS: ClassVar[dict[str, tuple[Any, Any]]] = {
         "state": (np.int8, int(ProbeState.PENDING)),
         "runs": (np.int64, -1),
         "serial": (np.int64, 0),
@@ -137,17 +137,18 @@ class _ProbeNodes(_Slots):
 class ProbeTable(_Slots):
     """What one probe sees: a slot a device, `values` is float64 (metrics, slots), NaN for unknown.
 
-    `on_node` has what belongs to the probe's run on a node: `serial` rises with each new sample, `rows` is the
-    number of devices in the newest, `most_rows` in any, `interval_s` the time between the last two. `slots` is
-    int64 (nodes, most devices): the slot of device `index` of a node, -1 for none. Of a device that is not
-    in the newest sample (`index >= rows`) the last values stay.
+    `on_node` has what belongs to the probe's run on a node: `serial` rises with each new sample, `rows` is
+    the number of devices in the newest, `most_rows` in any, `interval_s` the time between the last two.
+    `slots` is int64 (nodes, most devices): the slot of device `index` of a node, -1 for none. Of a device
+    that is not in the newest sample (`index >= rows`) the last values stay.
 
-    `counters` are the places of COUNTER metrics in `values`, and the order of the arrays below it: `last`
-    known value, `rose_at` when it last rose (0: never, as far as we saw), `rose_by` how much, `recent` the sum of
-    rises at `rose_at`, fading with RECENT_S. A counter that falls was reset: what it then shows is new.
+    `counters` are the places of COUNTER metrics in `values`, and the order of the arrays that follow: `last`
+    known value, `rose_at` when it last rose (0: never, as far as we saw), `rose_by` how much, `recent` the
+    sum of rises at `rose_at`, fading with RECENT_S. A counter that falls was reset: what it then shows is
+    new.
     """
 
-    FIELDS = {
+    FIELDS: ClassVar[dict[str, tuple[Any, Any]]] = {
         "born": (np.int64, 0),
         "node": (np.int64, 0),
         "index": (np.int64, 0),
@@ -179,6 +180,7 @@ class ProbeTable(_Slots):
         self.slots: Ints = np.full((0, 1), -1, np.int64)
         self.messages: dict[int, str] = {}
         self.facts: dict[int, list[dict[str, str]]] = {}
+        self.facts_version = 0
 
     def _leading(self, name: str) -> tuple[int, ...]:
         if name == "values":

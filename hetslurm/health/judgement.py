@@ -41,10 +41,11 @@ class Judgement:
     """All nodes that the board knows, at Unix seconds `at`.
 
     `health` and `speed` are float64 (nodes, KINDS): health in [0, 1], speed over 0 relative to the device's
-    own past (1: as ever, also where nobody measured). `heard` is bool (nodes,): a fresh report is there;
-    where it is False and `silent` too, nothing is known (the node never reported, or the bus itself is
-    suspected) and the node counts as healthy by default. `findings` has only nodes that have any.
-    `bitstreams` maps a node to (UUID, name) of what its FPGAs have loaded, one a card; "" where unknown.
+    own past (1: as ever, also where nobody measured), `measured` where somebody did. `heard` is bool
+    (nodes,): a fresh report is there; where it is False and `silent` too, nothing new is known (the bus itself is
+    suspected, or Slurm powered the node down) and the node is as it was when last heard, healthy by default.
+    `findings` has only nodes that have any. `bitstreams` maps a node to (UUID, name) of what its FPGAs have
+    loaded, one a card; "" where unknown.
     """
 
     at: float
@@ -56,3 +57,4 @@ class Judgement:
     findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     bitstreams: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     bus_suspected: bool = False
+    measured: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, len(KINDS)), bool))
