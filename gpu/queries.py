@@ -82,6 +82,7 @@ class Device:
         self._cuda = cuda
         self._kept: dict[str, Any] = {}
         self._links: list[int] | None = None
+        self._was_linked = False
         self._link_errors: dict[int, int] = {}
         self._turn = 0
         self.codes: frozenset[int] = frozenset()
@@ -213,12 +214,14 @@ class Device:
         return str(name).rpartition("MIG ")[2] or "instance"
 
     def _nvlinks(self, ask: Asked) -> tuple[bool | None, ...] | None:
+        """None also while no link was ever up: a card without a bridge looks just like that to NVML."""
         if self._links is None:
             self._links = self._find_links()
         if not self._links:
             return None
-        states = (ask("nvmlDeviceGetNvLinkState", self.handle, link) for link in self._links)
-        return tuple(None if state is None else bool(state) for state in states)
+        states = [ask("nvmlDeviceGetNvLinkState", self.handle, link) for link in self._links]
+        self._was_linked = self._was_linked or any(states)
+        return tuple(None if state is None else bool(state) for state in states) if self._was_linked else None
 
     def _find_links(self) -> list[int]:
         """NVML answers for the capability of links that are not there, but not for their state."""
