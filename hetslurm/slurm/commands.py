@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from hetslurm.clock import Clock, SystemClock
-from hetslurm.cluster import Association, Cluster, Partition, QueuedJob
+from hetslurm.cluster import Association, Cluster, Node, Partition, QueuedJob
 from hetslurm.errors import SlurmError, SlurmRefused
 from hetslurm.slurm.accounting_text import ASSOCIATION_FORMAT, parse_associations
+from hetslurm.slurm.controller_text import parse_node_updates, parse_started_at
 from hetslurm.slurm.directory import members_of_groups, uids_of_users
 from hetslurm.slurm.job_text import DETAIL_COLUMNS, QUEUE_COLUMNS, Columns, detail_of_row, job_of_row
-from hetslurm.slurm.node_text import parse_nodes
+from hetslurm.slurm.node_text import parse_node, parse_nodes
 from hetslurm.slurm.partition_text import Settings, parse_partitions, parse_settings
 from hetslurm.slurm.protocol import JobDetail, JobUpdate
 from hetslurm.slurm.run import run_slurm
@@ -112,6 +113,33 @@ class CommandAdapter:
     def release(self, job_id: int) -> None:
         """See SlurmAdapter."""
         self._change("scontrol", "release", str(job_id))
+
+    def read_node(self, name: str) -> Node:
+        """See SlurmAdapter."""
+        try:
+            text = self._text("scontrol", "-a", "-d", "-o", "show", "node", name)
+        except SlurmRefused as refused:  # it says so on standard output
+            raise SlurmRefused(f"Invalid node name specified: {name} ({refused})") from refused
+        node = parse_node(text, name)
+        if node is None:
+            raise SlurmRefused(f"Invalid node name specified: {name}")
+        return node
+
+    def drain_node(self, name: str, reason: str) -> None:
+        """See SlurmAdapter."""
+        self._run("scontrol", "update", f"NodeName={name}", "State=DRAIN", f"Reason={reason}")
+
+    def resume_node(self, name: str) -> None:
+        """See SlurmAdapter. Not State=RESUME, which also brings a node up that an admin set down."""
+        self._run("scontrol", "update", f"NodeName={name}", "State=UNDRAIN")
+
+    def count_node_updates(self) -> int:
+        """See SlurmAdapter."""
+        return parse_node_updates(self._text("sdiag"))
+
+    def controller_started_at(self) -> float:
+        """See SlurmAdapter."""
+        return parse_started_at(self._text("scontrol", "show", "config"))
 
     def _change(self, *arguments: str) -> None:
         for left in reversed(range(_TRIES)):

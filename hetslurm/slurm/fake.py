@@ -8,21 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from hetslurm.cluster import Cluster, QueuedJob
+from hetslurm.cluster import Cluster, Node, QueuedJob
 from hetslurm.errors import SlurmRefused, SlurmUnavailable
 from hetslurm.slurm.protocol import JobDetail, JobUpdate
 
 T = TypeVar("T")
 _HELD_PRIORITY = 0
 _INVALID_JOB = "Invalid job id specified"
+_INVALID_NODE = "slurm_update error: Invalid node name specified"
+_POWERING = frozenset({"POWERED_DOWN", "POWERING_UP"})
 
 
 @dataclass(slots=True)
 class FakeSlurm:
     """A SlurmAdapter over a Cluster value.
 
-    `is_down` makes every call raise SlurmUnavailable. `calls` records each change: (verb, job id, update
-    or None). `released_priority` is what a released job gets.
+    `is_down` makes every call raise SlurmUnavailable. `calls` records each change of a job: (verb, job id,
+    update or None). `released_priority` is what a released job gets. `user` is who changes nodes, `now`
+    when (Unix seconds), `node_updates` how many such changes there were.
     """
 
     cluster: Cluster
@@ -30,6 +33,10 @@ class FakeSlurm:
     is_down: bool = False
     released_priority: int = 1
     calls: list[tuple[str, int, JobUpdate | None]] = field(default_factory=list)
+    user: str = "slurm"
+    now: float = 0.0
+    started_at: float = 0.0
+    node_updates: int = 0
 
     def read_cluster(self) -> Cluster:
         """See SlurmAdapter."""
@@ -81,6 +88,52 @@ class FakeSlurm:
         """See SlurmAdapter."""
         self.put(replace(self._pending(job_id), priority=self.released_priority, reason="None"))
         self.calls.append(("release", job_id, None))
+
+    def read_node(self, name: str) -> Node:
+        """See SlurmAdapter."""
+        self._answer()
+        for node in self.cluster.nodes:
+            if node.name == name:
+                return node
+        raise SlurmRefused(_INVALID_NODE)
+
+    def drain_node(self, name: str, reason: str) -> None:
+        """See SlurmAdapter. As slurmctld: the same reason again is no change, an empty one is refused."""
+        node = self.read_node(name)
+        if not reason:
+            raise SlurmRefused("You must specify a reason when DOWNING or DRAINING a node. Request denied")
+        if node.state & _POWERING and node.state & {"ALLOCATED", "MIXED"}:
+            raise SlurmRefused("a drain here would requeue the jobs of a node that powers up")
+        self.node_updates += 1
+        if "DRAIN" not in node.state or node.reason != reason:
+            state = node.state - {"FAIL"} | {"DRAIN"}
+            drained = replace(node, state=state, reason=reason, reason_by=self.user, reason_at=self.now)
+            self.put_node(drained)
+
+    def resume_node(self, name: str) -> None:
+        """See SlurmAdapter. The reason stays with a node that is down."""
+        node = self.read_node(name)
+        self.node_updates += 1
+        if "DOWN" in node.state:
+            self.put_node(replace(node, state=node.state - {"DRAIN"}))
+        else:
+            free = replace(node, state=node.state - {"DRAIN"}, reason="", reason_by="", reason_at=None)
+            self.put_node(free)
+
+    def count_node_updates(self) -> int:
+        """See SlurmAdapter."""
+        self._answer()
+        return self.node_updates
+
+    def controller_started_at(self) -> float:
+        """See SlurmAdapter."""
+        self._answer()
+        return self.started_at
+
+    def put_node(self, node: Node) -> None:
+        """Replace the node of its name."""
+        nodes = tuple(node if other.name == node.name else other for other in self.cluster.nodes)
+        self.cluster = replace(self.cluster, nodes=nodes)
 
     def put(self, job: QueuedJob) -> None:
         """Add a job, or replace the one of its id."""

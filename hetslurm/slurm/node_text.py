@@ -21,8 +21,10 @@ _KEYS: tuple[str, ...] = (
 )
 _KEYS += ("MemSpecLimit", "State")
 _FIELD = re.compile(rf" ({'|'.join(_KEYS)})=(\S*)")
+# Who set it and when come last; within the text, brackets are the writer's own.
 _REASON = re.compile(
-    r" Reason=(.*?)(?: \[[^\s\]]+@[^\]]*\])?(?: (?:Comment|Extra|InstanceId|ReservationName)=.*)?$"
+    r" Reason=(.*?)(?: \[(?P<by>[^\s\]]+)@(?P<at>[^\]]*)\])?"
+    r"(?: (?:Comment|Extra|InstanceId|ReservationName)=.*)?$"
 )
 _MARKS = {
     "*": "NOT_RESPONDING",
@@ -78,4 +80,17 @@ def parse_nodes(text: str) -> Iterator[Node]:
             mem_mb_allocated=int(fields["AllocMem"]),
             features=frozenset() if features == "(null)" else frozenset(features.split(",")),
             reason=reason[1] if reason else "",
+            reason_by=(reason["by"] or "") if reason else "",
+            reason_at=_unix_s(reason["at"]) if reason else None,
         )
+
+
+def parse_node(text: str, name: str) -> Node | None:
+    """The one node of `scontrol show node NAME`; None when what was shown is not just that node."""
+    nodes = list(parse_nodes(text))
+    return nodes[0] if [node.name for node in nodes] == [name] else None
+
+
+def _unix_s(text: str | None) -> float | None:
+    """A time of SLURM_TIME_FORMAT=%s."""
+    return float(text) if text and text.isdigit() else None

@@ -92,5 +92,17 @@ class SlurmAdapter(Protocol):
         ...
 
     def resume_node(self, name: str) -> None:
-        """Take a drain back, whoever made it."""
+        """Take a drain back, whoever made it. A node that is DOWN stays down."""
+        ...
+
+    def count_node_updates(self) -> int:
+        """How many changes of nodes slurmctld has carried out for anybody, since it last began to count.
+
+        It begins anew when it starts, and once a day. Slurm's changes of nodes compare with nothing; that
+        this number rose by one shows that a change of ours was the only one.
+        """
+        ...
+
+    def controller_started_at(self) -> float:
+        """When the slurmctld that answers was started, Unix seconds (whole)."""
         ...

@@ -88,6 +88,26 @@ class PyslurmAdapter:
         """See SlurmAdapter."""
         self.commands.release(job_id)
 
+    def read_node(self, name: str) -> Node:
+        """See SlurmAdapter."""
+        return self.commands.read_node(name)
+
+    def drain_node(self, name: str, reason: str) -> None:
+        """See SlurmAdapter."""
+        self.commands.drain_node(name, reason)
+
+    def resume_node(self, name: str) -> None:
+        """See SlurmAdapter."""
+        self.commands.resume_node(name)
+
+    def count_node_updates(self) -> int:
+        """See SlurmAdapter."""
+        return self.commands.count_node_updates()
+
+    def controller_started_at(self) -> float:
+        """See SlurmAdapter."""
+        return self.commands.controller_started_at()
+
 
 def translate_node(node: Any) -> Node:
     """A `pyslurm.Node`. Its `allocated_gres` knows only TRES that are accounted: see `count_gres_used`."""
@@ -102,6 +122,8 @@ def translate_node(node: Any) -> Node:
         mem_mb_allocated=node.allocated_memory or 0,
         features=frozenset(node.active_features or ()),
         reason=node.reason or "",
+        reason_by=(node.reason_user or "") if node.reason else "",
+        reason_at=float(node.reason_time) if node.reason and node.reason_time else None,
     )
 
 

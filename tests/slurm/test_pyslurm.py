@@ -31,6 +31,8 @@ def _node(**more: object) -> SimpleNamespace:
             "allocated_memory": 1000,
             "active_features": ["nvme"],
             "reason": None,
+            "reason_user": None,
+            "reason_time": 0,
         }
         | more
     )
@@ -84,6 +86,12 @@ def test_a_node_is_translated() -> None:
     assert node.state == {"MIXED", "CLOUD"}
     assert set(node.gres) == {Gres("gpu", "a100", 4), Gres("fpga", "u250", 1)}
     assert node.free_units("gpu", "a100") == 3
+
+
+def test_a_reason_comes_with_who_and_when() -> None:
+    node = translate_node(_node(reason="bad disk", reason_user="ann", reason_time=100))
+    assert (node.reason, node.reason_by, node.reason_at) == ("bad disk", "ann", 100.0)
+    assert (translate_node(_node()).reason_by, translate_node(_node()).reason_at) == ("", None)
 
 
 def test_a_job_is_translated() -> None:

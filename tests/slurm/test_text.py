@@ -38,6 +38,7 @@ def test_a_reason_that_looks_like_a_field_changes_nothing() -> None:
     drained = {node.name: node for node in parse_nodes(_text("nodes.txt"))}["cpu2"]
     assert drained.state == {"IDLE", "DRAIN"}
     assert drained.reason == "bad disk State=IDLE [x]"
+    assert (drained.reason_by, drained.reason_at) == ("root", 1795464787.0)
     assert not drained.is_usable
 
 
