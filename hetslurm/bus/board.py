@@ -209,6 +209,7 @@ class Board(Columns):
                 continue
             table.facts[slot] = rows
             table.facts_version += 1
+            table.on_node.facts_version[slot] = table.facts_version
             for index, (old, new) in enumerate(zip(before or (), rows, strict=False)):
                 if index < table.slots.shape[1] and old.get("id") != new.get("id"):
                     table.renew(int(table.slots[slot, index]), self._serials)

@@ -123,6 +123,7 @@ class _ProbeNodes(_Slots):
         "took_s": (np.float64, UNKNOWN),
         "rows": (np.int64, 0),
         "most_rows": (np.int64, 0),
+        "facts_version": (np.int64, 0),
     }
     state: NDArray[np.int8]
     runs: Ints
@@ -132,6 +133,7 @@ class _ProbeNodes(_Slots):
     took_s: Floats
     rows: Ints
     most_rows: Ints
+    facts_version: Ints
 
 
 class ProbeTable(_Slots):
@@ -140,7 +142,8 @@ class ProbeTable(_Slots):
     `on_node` has what belongs to the probe's run on a node: `serial` rises with each new sample, `rows` is
     the number of devices in the newest, `most_rows` in any, `interval_s` the time between the last two.
     `slots` is int64 (nodes, most devices): the slot of device `index` of a node, -1 for none. Of a device
-    that is not in the newest sample (`index >= rows`) the last values stay.
+    that is not in the newest sample (`index >= rows`) the last values stay. `facts_version` rises with every
+    change of facts; a node's is what it was at its last.
 
     `counters` are the places of COUNTER metrics in `values`, and the order of the arrays that follow: `last`
     known value, `rose_at` when it last rose (0: never, as far as we saw), `rose_by` how much, `recent` the

@@ -42,8 +42,8 @@ class Judgement:
 
     `health` and `speed` are float64 (nodes, KINDS): health in [0, 1], speed over 0 relative to the device's
     own past (1: as ever, also where nobody measured), `measured` where somebody did. `heard` is bool
-    (nodes,): a fresh report is there; where it is False and `silent` too, nothing new is known (the bus itself is
-    suspected, or Slurm powered the node down) and the node is as it was when last heard, healthy by default.
+    (nodes,): a fresh report is there; where it is False and `silent` too, nothing new is known (the bus
+    itself is suspected, or Slurm powered the node down) and the node is as it was when last heard.
     `findings` has only nodes that have any. `bitstreams` maps a node to (UUID, name) of what its FPGAs have
     loaded, one a card; "" where unknown.
     """
