@@ -43,9 +43,15 @@ build/.installed: $(PACKAGE_SOURCES) | build/.venv
 	@echo "hetslurm: building and installing hetslurm into $(VENV)"
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall . \
 		> build/install.log 2>&1 || { tail -n 40 build/install.log >&2; exit 1; }
+	@$(BIN)/python -P -c 'import sys; from importlib.util import find_spec; sys.exit(not find_spec("hetslurm.fpga._xrt"))' \
+		|| echo "hetslurm: built without the FPGA bindings, for want of XRT's headers (Debian: libxrt-dev uuid-dev)"
 	@touch $@
 
 build/.venv build/.installed: | build/.packages-run
+
+# Tests and checks never go without the FPGA bindings: their headers come first, and their absence is an error.
+test check: export HETSLURM_REQUIRE_XRT := 1
+build/.installed: $(if $(filter test check,$(MAKECMDGOALS)),build/.packages-test)
 
 include native/plugin.mk
 include $(wildcard native/fuzz/*.mk)

@@ -5,6 +5,8 @@ The Slurm plugins are no Python extensions: `make plugin` builds them.
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy
@@ -34,6 +36,37 @@ def extension(name: str, *sources: str) -> Extension:
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
         extra_compile_args=C_FLAGS,
     )
+
+
+def xrt_extensions() -> list[Extension]:
+    """The FPGA bindings, where XRT's headers are: nodes without a card need neither.
+
+    HETSLURM_REQUIRE_XRT=1 makes their absence an error: the tests must never go without.
+    """
+    root = Path(os.environ.get("XILINX_XRT") or "/opt/xilinx/xrt")
+    has_root = (root / "include/xrt/xrt_device.h").exists()
+    headers = root / "include" if has_root else Path("/usr/include/xrt")
+    missing = [
+        path for path in (headers / "xrt/xrt_device.h", Path("/usr/include/uuid/uuid.h")) if not path.exists()
+    ]
+    if missing:
+        what = f"no {missing[0]}: built without the FPGA bindings (Debian: libxrt-dev uuid-dev)"
+        if os.environ.get("HETSLURM_REQUIRE_XRT") == "1":
+            sys.exit(f"hetslurm: {what}, though HETSLURM_REQUIRE_XRT=1")
+        print(f"hetslurm: {what}", file=sys.stderr)
+        return []
+    return [
+        Extension(
+            "hetslurm.fpga._xrt",
+            ["fpga/_xrt.pyx"],
+            language="c++",
+            include_dirs=[str(headers)],
+            library_dirs=[str(root / "lib")] if has_root else [],
+            runtime_library_dirs=[str(root / "lib")] if has_root else [],
+            libraries=["xrt_coreutil", "uuid"],
+            extra_compile_args=["-std=c++17", "-O2", "-fvisibility=hidden"],
+        )
+    ]
 
 
 setup(
@@ -76,6 +109,7 @@ setup(
             extension("parser", "parser.pyx", "directives.c"),
             extension("layout", "layout.pyx", *SNAPSHOT, *RESOLVE),
             extension("kernel", "kernel.pyx", "snapshot_check.c", *RESOLVE),
+            *xrt_extensions(),
             extension("stream", "stream.pyx", "triad.c"),
         ],
         build_dir="build/cython",
