@@ -58,7 +58,7 @@ class MountProbe:
         self._base = base_of(root)
         # Not resolved: a link on a hung file system would hang whoever follows it.
         self._paths = sorted({os.path.normpath(path) for path in agent.mounts})
-        self._patience_s = agent.deadline_s * PATIENCE_SHARE
+        self.patience_s = agent.deadline_s * PATIENCE_SHARE
         self._checks = MountChecks(clock, stat)
 
     def sample(self) -> Sample:
@@ -69,7 +69,7 @@ class MountProbe:
         if mounts is None:
             return Sample(self.name, ProbeState.FAILED, message="the table of mounts cannot be read")
         found = {path: mount for path in self._paths if (mount := mount_at(mounts, path)) is not None}
-        answers = self._checks.ask({path: self._base + path for path in found}, self._patience_s)
+        answers = self._checks.ask({path: self._base + path for path in found}, self.patience_s)
         if any(mount.type == "autofs" for mount in found.values()):
             # The question itself has made the automounter mount what belongs there.
             mounts = self._read_mounts() or mounts
