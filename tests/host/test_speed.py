@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,3 +136,50 @@ def test_a_triad_that_cannot_be_is_refused(elements: int, threads: int, repeats:
 def test_a_triad_that_does_not_fit_in_memory_is_refused() -> None:
     with pytest.raises(ProbeError, match="triad over"):
         triad(1 << 57, 1, 1)
+
+
+def _children(parent: int) -> list[int]:
+    """Processes whose parent is `parent`."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):
+                # The name may hold spaces and parentheses: the parent is the second word after the last one.
+                state = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(state[1]) == parent:
+                    found.append(int(folder.name))
+    return found
+
+
+def _until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_measurement_dies_with_its_probe(make_tree) -> None:  # type: ignore[no-untyped-def]
+    code = (
+        "import sys; from hetslurm.host.speed import SpeedPlan, measure_speed\n"
+        "measure_speed(sys.argv[1], SpeedPlan(threads=1, elements=1 << 20, repeats=1 << 30))"
+    )
+    probe = subprocess.Popen([sys.executable, "-P", "-c", code, str(make_tree(_node()))])
+    try:
+        _until(lambda: any(_is_nice(child) for child in _children(probe.pid)))
+        (workload,) = _children(probe.pid)
+    finally:
+        probe.kill()
+        probe.wait()
+    _until(lambda: _has_ended(workload))
+
+
+def _is_nice(pid: int) -> bool:
+    """It has given way to all others, the last thing it does before it works."""
+    return os.getpriority(os.PRIO_PROCESS, pid) == 19
