@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.controller.decisions import JobKey
 from hetslurm.estimates import estimate_waits
+from hetslurm.health.feed import unfit, with_health
+from hetslurm.health.judgement import Judgement
 from hetslurm.inventory import derive_pools
 from hetslurm.pool import Pool
 from hetslurm.site import Site
 from hetslurm.slurm.record import Record, parse_record
 from hetslurm.snapshot import build_slot
+
+# Of a site without agents: nothing is known, and nothing changes.
+UNKNOWN = Judgement(0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +43,15 @@ class RecordedJob:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What follows from a Cluster and a Site. `held` is in submit order."""
+    """What follows from a Cluster, a Site and the nodes' health. `held` is in submit order."""
 
     pools: tuple[Pool, ...]
     recorded: tuple[RecordedJob, ...]
     held: tuple[RecordedJob, ...]
 
 
-def plan_cycle(cluster: Cluster, site: Site) -> Plan:
-    """Derive everything that a cycle does from what Slurm says and what the admin says."""
+def plan_cycle(cluster: Cluster, site: Site, judgement: Judgement = UNKNOWN) -> Plan:
+    """Derive everything that a cycle does from what Slurm says, what the admin says, and how nodes are."""
     recorded = tuple(
         RecordedJob(job, record)
         for job in cluster.jobs
@@ -55,7 +60,9 @@ def plan_cycle(cluster: Cluster, site: Site) -> Plan:
     # Held by the plugin for want of a snapshot. One that its author released since then is not ours any more.
     waiting = (one for one in recorded if one.record.state == "held" and one.is_held)
     held = sorted(waiting, key=lambda one: (one.job.submit_at, one.job.job_id))
-    return Plan(tuple(estimate_waits(derive_pools(cluster, site), cluster)), recorded, tuple(held))
+    fit = unfit(cluster, judgement, site.health)
+    pools = with_health(derive_pools(fit, site), fit, judgement)
+    return Plan(tuple(estimate_waits(pools, fit)), recorded, tuple(held))
 
 
 def slot_of(

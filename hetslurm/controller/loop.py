@@ -6,15 +6,18 @@ import os
 import traceback
 from collections import deque
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetslurm.clock import Clock
 from hetslurm.config import SiteFile
 from hetslurm.controller.audit import Audit
-from hetslurm.controller.cycle import plan_cycle, slot_of
+from hetslurm.controller.baselines import BaselineStore
+from hetslurm.controller.cycle import UNKNOWN, plan_cycle, slot_of
 from hetslurm.controller.decisions import DecisionLog
 from hetslurm.controller.lock import InstanceLock
+from hetslurm.controller.metrics import Facts, MetricsPage
+from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
 from hetslurm.controller.placer import Placer
 from hetslurm.controller.status import Status, write_status
@@ -22,13 +25,25 @@ from hetslurm.daemon.log import Log
 from hetslurm.daemon.notify import Notifier
 from hetslurm.daemon.stop import Stop, Stopped
 from hetslurm.errors import HetslurmError, SlurmUnavailable
+from hetslurm.health.judgement import Judgement
 from hetslurm.native.kernel import View
+from hetslurm.pool import Pool
 from hetslurm.slurm.protocol import SlurmAdapter
+from hetslurm.slurm.stats import read_stats
 from hetslurm.slurm.version import SlurmVersion
 from hetslurm.snapshot import SnapshotWriter
 
 LONGEST_PAUSE_S = 15.0
 VIEWS_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What a cycle works with, for as long as the controller runs."""
+
+    placer: Placer
+    notes: Notes
+    watch: NodeWatch
 
 
 class Controller:
@@ -48,6 +63,8 @@ class Controller:
         self._writer: SnapshotWriter | None = None
         self._writer_path = ""
         self._failures = 0
+        self._metrics = MetricsPage(log)
+        self._newest: tuple[tuple[Pool, ...], Judgement] = ((), UNKNOWN)
         now = clock.now()
         self.status = Status(pid=os.getpid(), started_at=now, updated_at=now)
 
@@ -58,6 +75,13 @@ class Controller:
             decisions = DecisionLog(self._state_dir)
             stack.callback(decisions.close)
             stack.callback(self._close_writer)
+            baselines = BaselineStore(self._state_dir)
+            stack.callback(baselines.close)
+            if baselines.set_aside:
+                self._log.warning("baselines could not be read; begun anew", old=baselines.set_aside)
+            watch = NodeWatch(baselines, log=self._log, clock=self._clock)
+            stack.callback(watch.close)
+            stack.callback(self._metrics.close)
             self._writer_at(self._file.site.snapshot_path)
             placer = Placer(
                 self._adapter,
@@ -69,21 +93,21 @@ class Controller:
             notes = Notes(decisions, log=self._log, clock=self._clock)
             self._log.info("started", pid=os.getpid(), config=self._file.path, state_dir=self._state_dir)
             with suppress(Stopped):
-                self._work(placer, notes, once=once)
+                self._work(Hands(placer, notes, watch), once=once)
             self._notifier.stopping()
             self.status = replace(self.status, stopping=True, updated_at=self._clock.now())
             self._write_status()
             self._log.info("stopped", cycles=self.status.cycles)
         return self._failures == 0
 
-    def _work(self, placer: Placer, notes: Notes, *, once: bool) -> None:
+    def _work(self, hands: Hands, *, once: bool) -> None:
         ready = False
         while not self._stop.requested:
             begun = self._clock.monotonic()
             self._follow_config()
-            self._try_cycle(placer, notes)
+            self._try_cycle(hands)
             duration = self._clock.monotonic() - begun
-            self._report(duration)
+            self._report(duration, hands)
             if not ready:
                 self._notifier.ready(self._headline())
                 ready = True
@@ -104,10 +128,10 @@ class Controller:
             if getattr(before, name) != getattr(self._file.site, name):
                 self._log.warning("takes effect at the next start", key=f"controller.{name}")
 
-    def _try_cycle(self, placer: Placer, notes: Notes) -> None:
+    def _try_cycle(self, hands: Hands) -> None:
         """One cycle. Slurm's absence and our own trouble are survived; the snapshot then grows stale."""
         try:
-            self._cycle(placer, notes)
+            self._cycle(hands)
         except SlurmUnavailable as error:
             self._failed(error, slurm="unavailable")
         except HetslurmError as error:
@@ -119,11 +143,12 @@ class Controller:
                 self._log.info("working again", after_failures=self._failures)
             self._failures = 0
 
-    def _cycle(self, placer: Placer, notes: Notes) -> None:
+    def _cycle(self, hands: Hands) -> None:
         site = self._file.site
         with self._stop.interruptible():
             cluster = self._adapter.read_cluster()
-            plan = plan_cycle(cluster, site)
+            judgement = hands.watch.look(cluster, site)
+            plan = plan_cycle(cluster, site, judgement)
         writer = self._writer_at(site.snapshot_path)
         now = self._clock.now()
         slot = slot_of(plan, cluster, site, writer.next_generation, now)
@@ -140,8 +165,13 @@ class Controller:
             pools=len(plan.pools),
             jobs=len(cluster.jobs),
             held=len(plan.held),
+            nodes_heard=int(judgement.heard.sum()),
+            nodes_silent=int(judgement.silent.sum()),
+            nodes_with_findings=len(judgement.findings),
+            bus_suspected=judgement.bus_suspected,
         )
-        outcome = placer.place(
+        self._newest = (plan.pools, judgement)
+        outcome = hands.placer.place(
             plan, cluster, view, until=self._clock.monotonic() + site.cycle_s, stop=self._stop
         )
         self.status = replace(
@@ -149,7 +179,9 @@ class Controller:
             held_for_good=outcome.for_good,
             placed_total=self.status.placed_total + outcome.placed,
         )
-        notes.note(plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s)
+        hands.notes.note(
+            plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
+        )
 
     def _writer_at(self, path: str) -> SnapshotWriter:
         if self._writer is None or self._writer_path != path:
@@ -178,7 +210,7 @@ class Controller:
             failures_total=self.status.failures_total + 1,
         )
 
-    def _report(self, duration: float) -> None:
+    def _report(self, duration: float, hands: Hands) -> None:
         self.status = replace(
             self.status,
             updated_at=self._clock.now(),
@@ -187,6 +219,7 @@ class Controller:
             config_error=self._file.error,
         )
         self._write_status()
+        self._show_metrics(hands)
         if self._failures:
             return
         facts = {"generation": self.status.generation, "duration_s": round(duration, 4)}
@@ -195,6 +228,19 @@ class Controller:
         )
         if duration > self._file.site.cycle_s:
             self._log.warning("cycle over budget", **facts, budget_s=self._file.site.cycle_s)
+
+    def _show_metrics(self, hands: Hands) -> None:
+        port = self._file.site.metrics.controller_port
+        self._metrics.follow(port)
+        if not port:
+            return
+        pools, judgement = self._newest
+        stats = Path(self._file.site.snapshot_path).with_name("stats")
+        try:
+            plugin = read_stats(stats)
+        except SlurmUnavailable:
+            plugin = None
+        self._metrics.update(Facts(self.status, pools, judgement, hands.watch.counters(), plugin=plugin))
 
     def _write_status(self) -> None:
         try:

@@ -32,6 +32,10 @@ class Status:
     held_for_good: int = 0
     placed_total: int = 0
     failures_total: int = 0
+    nodes_heard: int = 0
+    nodes_silent: int = 0
+    nodes_with_findings: int = 0
+    bus_suspected: bool = False
     stopping: bool = False
 
 
