@@ -27,10 +27,12 @@ def mount_at(mounts: tuple[Mount, ...], path: str) -> Mount | None:
 
 
 def judge_read_only(mount: Mount, configured: Mapping[str, frozenset[str]]) -> float:
-    """1 when it is read-only and neither the way it was mounted nor fstab asks for that."""
+    """1 when the file system is read-only and neither the way it was mounted nor fstab asks for that.
+
+    A mount that alone is read-only does not count: a systemd unit can make all mounts so for its own process.
+    """
     wanted_writable = "ro" not in configured.get(mount.point, {"ro"})
-    refuses = mount.is_read_only or "ro" in mount.options
-    return float(mount.was_turned_read_only or (refuses and wanted_writable))
+    return float(mount.was_turned_read_only or (mount.is_read_only and wanted_writable))
 
 
 def judge_answer(answer: Answer) -> dict[str, float]:
