@@ -156,14 +156,14 @@ def test_a_mount_that_the_kernel_turned_read_only_is_found(make_probe) -> None: 
 
 
 def test_a_mount_that_fstab_wants_writable_is_found_read_only(make_probe) -> None:  # type: ignore[no-untyped-def]
-    table = TABLE.replace("/home rw,", "/home ro,").replace("home rw,vers", "home ro,vers")
+    table = TABLE.replace("/ /home rw,", "/ /home ro,").replace("home rw,vers", "home ro,vers")
     fstab = "home.cluster:/export/home /home nfs4 hard,_netdev 0 0\n"
     assert _rows(make_probe("/home", table=table, fstab=fstab))["/home"].values["read_only"] == 1
     assert _rows(make_probe("/home", table=table))["/home"].values["read_only"] == 0
 
 
 def test_a_mount_that_only_the_agents_own_unit_sees_read_only_is_well(make_probe) -> None:  # type: ignore[no-untyped-def]
-    table = TABLE.replace("/home rw,", "/home ro,")
+    table = TABLE.replace("/ /home rw,", "/ /home ro,")
     fstab = "home.cluster:/export/home /home nfs4 hard,_netdev 0 0\n"
     assert _rows(make_probe("/home", table=table, fstab=fstab))["/home"].values["read_only"] == 0
 
