@@ -154,12 +154,16 @@ class Board(Columns):
         kept = [(arrival, slot) for arrival, slot in zip(arrivals, found, strict=True) if slot >= 0]
         return [arrival for arrival, _ in kept], [slot for _, slot in kept]
 
+    def new_serials(self, count: int) -> list[int]:
+        """Numbers for newcomers to slots, that nobody had before."""
+        return [next(self._serials) for _ in range(count)]
+
     def add(self, names: Sequence[str]) -> None:
         """Make place for nodes that have none yet."""
         fresh = [name for name in dict.fromkeys(names) if name not in self._slot_of]
         slots = self.nodes.occupy(len(fresh))
         self.names.extend([""] * (self.nodes.used - len(self.names)))
-        self.nodes.born[slots] = [next(self._serials) for _ in fresh]
+        self.nodes.born[slots] = self.new_serials(len(fresh))
         for name, slot in zip(fresh, slots.tolist(), strict=True):
             self.names[slot] = name
             self._slot_of[name] = slot

@@ -51,6 +51,13 @@ class Trace:
         self.hard[over] = False
         self.is_idle = not (self.raised.any() or self.bad.any())
 
+    def restore(self, slot: int, size: int, *, since: float, last_bad: float, bad: int, hard: bool) -> None:
+        """It was raised when it was last judged."""
+        self._fit(size)
+        self.bad[slot], self.since[slot], self.last_bad[slot] = bad, since, last_bad
+        self.raised[slot], self.hard[slot] = True, hard
+        self.is_idle = False
+
     def forget(self, slots: Mask) -> None:
         """Others are in these slots now."""
         if self.is_idle:

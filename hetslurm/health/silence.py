@@ -29,13 +29,11 @@ def judge_silence(
     there = int((awake & ~memory.silent).sum())
     suspected = int(stopped.sum()) >= 2 and int(stopped.sum()) > site.silent_share * there
     if suspected:
-        silent = quiet & memory.silent
+        quiet &= memory.silent
     elif memory.bus_suspected:
         memory.listening_since = now
-        silent = quiet & memory.silent
-    else:
-        silent = quiet
+        quiet &= memory.silent
     memory.bus_suspected = suspected
-    # A report is all that it takes to be heard again.
-    memory.silent = silent & ~heard
+    # A report is all that it takes to be heard again, and less does not do.
+    memory.silent = (quiet | memory.silent) & awake & ~heard
     return heard, memory.silent
