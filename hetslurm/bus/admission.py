@@ -86,10 +86,8 @@ class Admission:
         if report.node != peer.node:
             self._count("forged", "report under another node's name", peer, claimed=report.node)
             return None
-        if report.agent != peer.agent:
-            if not self._new_life(peer, report.agent):
-                return None
-        elif report.seq <= peer.seq:
+        is_next = report.seq > peer.seq if report.agent == peer.agent else self._new_life(peer, report.agent)
+        if not is_next:
             self._counters["replayed"] += 1
             return None
         peer.seq = report.seq
@@ -113,7 +111,8 @@ class Admission:
     def _new_life(self, peer: Peer, agent: int) -> bool:
         """Another agent than before speaks for the node: a new one, or one that was superseded."""
         if agent in peer.earlier:
-            self._count("replayed", "report of an agent's earlier life; do two run?", peer)
+            event = "report of an agent's earlier life; do two run?"
+            self._log.warning(event, peer.node, node=peer.node)
             return False
         if peer.agent >= 0:
             peer.earlier = (peer.agent, *peer.earlier[: _LIVES - 1])

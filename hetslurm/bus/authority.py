@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hetslurm.bus.keys import (
+    ROLES,
     SERVER_FILE,
     NodeKey,
     ServerKey,
@@ -37,7 +38,7 @@ class Authority:
     def init(self) -> tuple[ServerKey, bool]:
         """Make folder, controller's key and registry; what is there stays. True when the key is new."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(self._folder)
         except OSError as error:
             raise KeyFileError(f"{self._folder}: cannot be made: {error.strerror}") from error
         with self._lock():
@@ -51,31 +52,33 @@ class Authority:
 
     def issue(
         self, names: Sequence[str], *, out: Path | None = None, role: str = "node", via: str = ""
-    ) -> list[Path]:
-        """A new key for each name, in files `out/NAME.key`; earlier keys of these names are revoked.
+    ) -> list[tuple[str, Path]]:
+        """A new key for each name and its file, `out/NAME.key`; earlier keys of these are revoked.
 
-        `via` names a relay that the nodes will connect to, in place of the controller.
+        A relay's file is `NAME.relay.key`: its machine may be a node too, with a key of its own. `via` names
+        a relay that the nodes will connect to, in place of the controller.
         """
         for name in names:
             if not is_name(name):
                 raise KeyFileError(f"{name!r} is no node name: letters, digits, dot, dash and underscore")
         folder = out or self._folder / "issued"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(folder)
         except OSError as error:
             raise KeyFileError(f"{folder}: cannot be made: {error.strerror}") from error
         with self._lock():
             registry = load_registry(self._folder)
             server = _relay_key(registry, via) if via else load_server_key(self._folder).public
-            now, fresh, paths = self._clock.now(), [], []
+            now, fresh, files = self._clock.now(), [], []
             for name in dict.fromkeys(names):
                 pair = make_pair()
-                path = folder / f"{name}.key"
+                path = folder / (f"{name}.relay.key" if role == "relay" else f"{name}.key")
                 write_node_key(path, NodeKey(name, pair.public, pair.secret, server, role))
                 fresh.append(Issued(role, name, pair.public.decode(), now))
-                paths.append(path)
-            self._write((*_revoke(registry.entries, frozenset(names), now), *fresh))
-        return paths
+                files.append((name, path))
+            superseded = frozenset((role, name) for name in names)
+            self._write((*_revoke(registry.entries, superseded, now), *fresh))
+        return files
 
     def revoke(self, names: Sequence[str]) -> list[str]:
         """Revoke all keys of these names; running receivers know within a second. The keys revoked."""
@@ -87,7 +90,8 @@ class Authority:
                 raise KeyFileError(
                     f"no key was ever issued to {', '.join(sorted(missing))}; nothing is revoked"
                 )
-            self._write(_revoke(registry.entries, frozenset(names), self._clock.now()))
+            all_roles = frozenset((role, name) for role in ROLES for name in names)
+            self._write(_revoke(registry.entries, all_roles, self._clock.now()))
         return revoked
 
     def list(self) -> tuple[Issued, ...]:
@@ -113,9 +117,21 @@ class Authority:
             os.close(file)
 
 
-def _revoke(entries: Sequence[Issued], names: frozenset[str], now: float) -> tuple[Issued, ...]:
+def _make_folder(folder: Path) -> None:
+    """With mode 0700; as root, for the owner of the folder that it is in."""
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o700, parents=True)
+    if not os.geteuid():
+        status = folder.parent.stat()
+        os.chown(folder, status.st_uid, status.st_gid)
+
+
+def _revoke(entries: Sequence[Issued], whose: frozenset[tuple[str, str]], now: float) -> tuple[Issued, ...]:
+    """`whose` holds roles and names."""
     return tuple(
-        replace(e, revoked_at=now) if e.node in names and e.revoked_at is None else e for e in entries
+        replace(e, revoked_at=now) if (e.role, e.node) in whose and e.revoked_at is None else e
+        for e in entries
     )
 
 

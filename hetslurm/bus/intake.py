@@ -167,7 +167,7 @@ class Intake:
                 frame = receive(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 break
-            admitted = admit(frame.get("User-Id"), frame.bytes, window)
+            admitted = admit(str(frame.get("User-Id")), frame.bytes, window)
             if admitted is not None:
                 accepted.append(admitted)
         if accepted:

@@ -124,6 +124,10 @@ def _key(path: Path, values: dict[str, str], name: str) -> bytes:
 
 def _pair(path: Path, values: dict[str, str]) -> tuple[bytes, bytes]:
     public, secret = _key(path, values, "public"), _key(path, values, "secret")
-    if zmq.curve_public(secret) != public:
+    try:
+        is_pair = zmq.curve_public(secret) == public
+    except zmq.ZMQError:
+        is_pair = False
+    if not is_pair:
         raise KeyFileError(f"{path}: its public and its secret key are no pair; copy the file again")
     return public, secret

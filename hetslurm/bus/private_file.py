@@ -35,15 +35,18 @@ def read_private(path: Path) -> tuple[str, os.stat_result]:
 
 
 def check_private(path: Path, status: os.stat_result) -> None:
-    """KeyFileError unless it is a regular file, ours or root's, with no permission for anybody else."""
+    """KeyFileError unless it is a regular file, ours or root's, closed to anybody else, and so its folder."""
     if not stat.S_ISREG(status.st_mode):
         raise KeyFileError(f"{path}: not a regular file")
     if status.st_mode & 0o077:
         mode = stat.S_IMODE(status.st_mode)
         raise KeyFileError(f"{path}: others can open it (mode {mode:04o}); run: chmod 600 {path}")
+    folder = path.parent.stat()
+    if folder.st_mode & 0o022:
+        raise KeyFileError(f"{path.parent}: others can replace what is in it; run: chmod go-w {path.parent}")
     trusted = {os.geteuid(), 0}
     if not os.geteuid():
-        trusted.add(path.parent.stat().st_uid)
+        trusted.add(folder.st_uid)
     if status.st_uid not in trusted:
         raise KeyFileError(
             f"{path}: it belongs to user {status.st_uid}, and we are {os.geteuid()}; "
