@@ -52,8 +52,8 @@ class Authority:
 
     def issue(
         self, names: Sequence[str], *, out: Path | None = None, role: str = "node", via: str = ""
-    ) -> list[tuple[str, Path]]:
-        """A new key for each name and its file, `out/NAME.key`; earlier keys of these are revoked.
+    ) -> list[Path]:
+        """A new key for each name, in files `out/NAME.key`; earlier keys of these are revoked.
 
         A relay's file is `NAME.relay.key`: its machine may be a node too, with a key of its own. `via` names
         a relay that the nodes will connect to, in place of the controller.
@@ -69,16 +69,16 @@ class Authority:
         with self._lock():
             registry = load_registry(self._folder)
             server = _relay_key(registry, via) if via else load_server_key(self._folder).public
-            now, fresh, files = self._clock.now(), [], []
+            now, fresh, paths = self._clock.now(), [], []
             for name in dict.fromkeys(names):
                 pair = make_pair()
                 path = folder / (f"{name}.relay.key" if role == "relay" else f"{name}.key")
                 write_node_key(path, NodeKey(name, pair.public, pair.secret, server, role))
                 fresh.append(Issued(role, name, pair.public.decode(), now))
-                files.append((name, path))
+                paths.append(path)
             superseded = frozenset((role, name) for name in names)
             self._write((*_revoke(registry.entries, superseded, now), *fresh))
-        return files
+        return paths
 
     def revoke(self, names: Sequence[str]) -> list[str]:
         """Revoke all keys of these names; running receivers know within a second. The keys revoked."""

@@ -40,11 +40,14 @@ def issue(
 ) -> None:
     """Make NODE.key for each node, to be its keys_dir/node.key; an older key of it is revoked."""
     _, authority = _open(config)
-    files = authority.issue(_names(nodes), out=out, role="relay" if relay else "node", via=via)
+    names = _names(nodes)
+    paths = authority.issue(names, out=out, role="relay" if relay else "node", via=via)
     if as_json:
-        print_json({"issued": [{"node": node, "file": str(path)} for node, path in files]})
+        print_json(
+            {"issued": [{"node": node, "file": str(path)} for node, path in zip(names, paths, strict=True)]}
+        )
         return
-    for _, path in files:
+    for path in paths:
         say(str(path))
     there = "relay.key" if relay else "node.key"
     say(f"Copy each to keys_dir/{there} on its machine, mode 0600, and delete it here.")
@@ -104,7 +107,7 @@ def _names(nodes: list[str]) -> list[str]:
     from hetslurm.slurm.hostlist import expand_hostlist  # noqa: PLC0415
 
     try:
-        names = [name for text in nodes for name in expand_hostlist(text)]
+        names = list(dict.fromkeys(name for text in nodes for name in expand_hostlist(text)))
     except SlurmError as error:
         raise typer.BadParameter(str(error)) from error
     if not names:
