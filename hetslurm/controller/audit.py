@@ -18,10 +18,24 @@ class Audit:
         self._clock = clock
         self._who = f"hetslurm controller, uid {os.getuid()}, pid {os.getpid()}"
 
-    def note(self, action: str, *, job_id: int, why: str, result: str, **what: object) -> None:
-        """Add a line. OSError when the disk refuses: an action that cannot be recorded is not silent."""
+    def note(
+        self,
+        action: str,
+        *,
+        why: str,
+        result: str,
+        job_id: int | None = None,
+        node: str | None = None,
+        **what: object,
+    ) -> None:
+        """Add a line about a job or a node.
+
+        OSError when the disk refuses: an action that cannot be recorded is not silent.
+        """
         at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="milliseconds")
-        entry = {"time": at, "who": self._who, "action": action, "job_id": job_id, **what}
+        about = {"job_id": job_id, "node": node}
+        entry = {"time": at, "who": self._who, "action": action}
+        entry |= {key: value for key, value in about.items() if value is not None} | what
         line = json.dumps({**entry, "why": why, "result": result}, default=str) + "\n"
         # Opened each time, so that logrotate may move the file away.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW

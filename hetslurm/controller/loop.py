@@ -171,6 +171,7 @@ class Controller:
             bus_suspected=judgement.bus_suspected,
         )
         self._newest = (plan.pools, judgement)
+        hands.watch.publish(judgement)
         outcome = hands.placer.place(
             plan, cluster, view, until=self._clock.monotonic() + site.cycle_s, stop=self._stop
         )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from hetslurm.bus.board import Board
+from hetslurm.bus.board_file import BoardFile
+from hetslurm.bus.board_restore import restore
+from hetslurm.bus.board_view import read_board_file
 from hetslurm.bus.receiver import Receiver
 from hetslurm.clock import Clock
 from hetslurm.cluster import Cluster
@@ -19,6 +23,11 @@ from hetslurm.health.memory import Memory
 from hetslurm.site import BusSite, Site
 
 RETRY_S = 60.0
+
+
+def board_path(site: Site) -> Path:
+    """Where the board's file is: beside the snapshot."""
+    return Path(site.snapshot_path).with_name("board")
 
 
 class NodeWatch:
@@ -36,10 +45,13 @@ class NodeWatch:
         self._memory = Memory(clock.now())
         self._baselines = Baselines(store, self.board)
         self._baselines_failed = False
+        self._file: BoardFile | None = None
+        self._file_failed = False
 
     def look(self, cluster: Cluster, site: Site) -> Judgement:
         """Take what came since the last look, and judge. Never raises for what a node sent."""
         self._follow(site.bus)
+        self._restore_from(board_path(site))
         names = frozenset(node.name for node in cluster.nodes)
         if names != self._names:
             self._names = names
@@ -74,6 +86,35 @@ class NodeWatch:
             return self._baselines.by_probe()
         self._baselines_failed = False
         return baselines
+
+    def publish(self, judgement: Judgement) -> None:
+        """Write the board for `hetslurm nodes` and for our next life. A disk that refuses is said once."""
+        if self._file is None or (self._receiver is None and not len(self.board)):
+            return
+        try:
+            self._file.write(self.board, judgement, self._baselines.by_probe(), self._clock.now())
+        except BusError as error:
+            if not self._file_failed:
+                self._log.error("the board is not written", why=error)
+            self._file_failed = True
+            return
+        self._file_failed = False
+
+    def _restore_from(self, path: Path) -> None:
+        """At the start, take up what the last life left; later, only write elsewhere."""
+        if self._file is not None:
+            if self._file.path != path:
+                self._file = BoardFile(path)
+            return
+        self._file = BoardFile(path)
+        if not path.exists():
+            return
+        try:
+            count = restore(self.board, self._memory, read_board_file(path))
+        except BusError as error:
+            self._log.warning("nodes are judged anew", why=error)
+            return
+        self._log.info("took up the board", nodes=count)
 
     def counters(self) -> Mapping[str, int]:
         """What the bus and the board counted since the controller's start."""
