@@ -34,7 +34,7 @@ class Audit:
         """
         at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="milliseconds")
         about = {"job_id": job_id, "node": node}
-        entry = {"time": at, "who": self._who, "action": action}
+        entry: dict[str, object] = {"time": at, "who": self._who, "action": action}
         entry |= {key: value for key, value in about.items() if value is not None} | what
         line = json.dumps({**entry, "why": why, "result": result}, default=str) + "\n"
         # Opened each time, so that logrotate may move the file away.
