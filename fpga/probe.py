@@ -80,7 +80,7 @@ class FpgaProbe:
         return Row({"dma_write_gbs": found.write_gbs, "dma_read_gbs": found.read_gbs}), "", False
 
     def _transfer(self, reading: Reading) -> Transfer:
-        """Through the first bank that takes it: a bitstream may leave some of the enabled ones out of reach."""
+        """Through the first bank that takes it: a bitstream may leave enabled ones out of reach."""
         *others, last = banks_to_test(reading)
         for bank in others:
             try:
