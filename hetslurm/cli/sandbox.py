@@ -20,7 +20,7 @@ app = typer.Typer(
 
 DEFAULT_DIR = Path(".hetslurm-sandbox")
 DEFAULT_NODES = "cpu=4,gpu:a100=2,fpga:u250=1"
-OWN_TABLES = {"controller", "snapshot"}
+OWN_TABLES = {"agent", "bus", "controller", "snapshot"}
 
 DirOption = Annotated[Path, typer.Option("--dir", help="The sandbox's directory; several can run at once.")]
 
@@ -39,6 +39,9 @@ def up(
     ] = None,
     plugins: Annotated[bool, typer.Option(help="--no-plugins: a stock Slurm.")] = True,
     controller: Annotated[bool, typer.Option(help="--no-controller: nobody writes the snapshot.")] = True,
+    agents: Annotated[
+        bool, typer.Option(help="--no-agents: no node health, and nothing is ever drained.")
+    ] = True,
     accounting: Annotated[bool, typer.Option(help="Also slurmdbd with a MariaDB of its own.")] = False,
     config: Annotated[
         Path | None,
@@ -56,6 +59,7 @@ def up(
         parse_nodes(nodes, cpus=cpus, mem_mb=mem_mb),
         plugins=plugins,
         controller=controller,
+        agents=agents and controller and plugins,
         accounting=accounting,
         config_toml=_tables_of(config) if config else "",
     )
@@ -129,6 +133,36 @@ def status(directory: DirOption = DEFAULT_DIR, as_json: JsonOption = False) -> N
         )
     if not sandbox.is_up():
         raise typer.Exit(1)
+
+
+@app.command()
+def fault(
+    node: Annotated[str, typer.Argument(help="A node with an agent, such as gpu1.")],
+    device: Annotated[str, typer.Argument(help="gpu or fpga, with an index where there are several: gpu:1.")],
+    what: Annotated[
+        str, typer.Argument(help="ecc, throttle, lost, slow, hang, …; a wrong one lists them all.")
+    ],
+    directory: DirOption = DEFAULT_DIR,
+) -> None:
+    """Let a pretended device go bad, and see with `hetslurm nodes` and `sinfo -R` what follows."""
+    from hetslurm.sandbox import Sandbox  # noqa: PLC0415
+
+    kind, _, index = device.partition(":")
+    if kind not in ("gpu", "fpga") or not (index or "0").isdigit():
+        raise typer.BadParameter(f"expected gpu, fpga or such as gpu:1, found {device}")
+    Sandbox.open(directory).break_device(node, kind, int(index or 0), what)
+    say(f"{device} of {node}: {what}. See `hetslurm nodes {node}`; `hetslurm sandbox heal {node}` ends it.")
+
+
+@app.command()
+def heal(
+    node: Annotated[str, typer.Argument(help="A node with an agent.")], directory: DirOption = DEFAULT_DIR
+) -> None:
+    """Make a node's pretended devices healthy."""
+    from hetslurm.sandbox import Sandbox  # noqa: PLC0415
+
+    Sandbox.open(directory).heal(node)
+    say(f"{node}'s devices are healthy.")
 
 
 @app.command()

@@ -105,6 +105,10 @@ class Client:
         text = self.run(["scontrol", "show", "job", "-d", "-o", str(job_id)]).stdout
         return parse_fields(text.splitlines()[0])
 
+    def node(self, name: str) -> dict[str, str]:
+        """The fields of `scontrol show node`."""
+        return parse_fields(self.run(["scontrol", "show", "node", "-o", name]).stdout.splitlines()[0])
+
     def wait_job(
         self, job_id: int | str, states: Iterable[str] = FINAL_STATES, timeout_s: float = 60.0
     ) -> dict[str, str]:

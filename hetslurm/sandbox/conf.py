@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -162,9 +163,10 @@ def slurmdbd_conf(layout: Layout, host: Host) -> str:
     )
 
 
-def hetslurm_toml(spec: Spec, layout: Layout) -> str:
+def hetslurm_toml(spec: Spec, layout: Layout, host: Host) -> str:
     """hetslurm.toml: the sandbox's own paths, then the spec's tables."""
     return f"""\
+{_health_tables(spec, layout, host)}
 [controller]
 cycle_s = {spec.cycle_s}
 state_dir = "{layout.controller_state}"
@@ -176,3 +178,31 @@ max_age_s = {spec.snapshot_max_age_s}
 on_absent = "{spec.on_absent}"
 
 {spec.config_toml}"""
+
+
+def _health_tables(spec: Spec, layout: Layout, host: Host) -> str:
+    """The bus, and judgement as quick as a sandbox's users; a spec's own [health] wins."""
+    if not spec.agents:
+        return '[bus]\nlisten = ""\n'
+    bus = (
+        f'[bus]\nlisten = "tcp://127.0.0.1:{host.ports["bus"]}"\nkeys_dir = "{layout.keys}"\n'
+        f"beat_s = {spec.beat_s}\n"
+    )
+    if "health" in tomllib.loads(spec.config_toml):
+        return bus
+    quick = f"clear_s = {2 * spec.beat_s}\n"
+    return f'{bus}\n[health]\n{quick}\n[health.drain]\nmode = "on"\nburst_share = 0.5\n{quick}'
+
+
+def agent_toml(spec: Spec, layout: Layout, host: Host, node: str) -> str:
+    """A node's own hetslurm.toml: where the controller is, and the devices that it pretends to have."""
+    return f"""\
+[bus]
+connect = ["tcp://127.0.0.1:{host.ports["bus"]}"]
+keys_dir = "{layout.node(node)}"
+beat_s = {spec.beat_s}
+
+[agent]
+deadline_s = 5
+fake_dir = "{layout.node(node)}"
+"""

@@ -13,8 +13,8 @@ from hetslurm.errors import SandboxError
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.machine import PLUGINS
 
-PUBLIC_FOLDERS = ("run", "log", "spool", "controller", "plugins")
-PRIVATE_FOLDERS = ("state", "mysql")
+PUBLIC_FOLDERS = ("run", "log", "spool", "controller", "plugins", "nodes")
+PRIVATE_FOLDERS = ("state", "mysql", "keys")
 FILES = (
     "slurm.conf",
     "gres.conf",

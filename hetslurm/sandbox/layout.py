@@ -70,12 +70,25 @@ class Layout:
         return self.root / "run" / "snapshot"
 
     @property
+    def board(self) -> Path:
+        return self.root / "run" / "board"
+
+    @property
     def stats(self) -> Path:
         return self.root / "run" / "stats"
 
     @property
     def controller_state(self) -> Path:
         return self.root / "controller"
+
+    @property
+    def keys(self) -> Path:
+        """The controller's keys and the registry."""
+        return self.root / "keys"
+
+    def node(self, name: str) -> Path:
+        """What one pretended node has of its own: key, configuration, pretended devices."""
+        return self.root / "nodes" / name
 
     @property
     def state_file(self) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hetslurm.errors import SandboxError
-from hetslurm.sandbox import accounting, conf, folder, process, state
+from hetslurm.sandbox import accounting, agents, conf, folder, process, state
 from hetslurm.sandbox.client import Client
 from hetslurm.sandbox.layout import Layout, closed_folder
 from hetslurm.sandbox.machine import (
@@ -104,12 +104,16 @@ class Sandbox(Client):
             user=user_name(),
             version=slurm_version(),
             system_plugin_dir=system_plugin_dir(),
-            ports=free_ports(["slurmctld", *(["slurmdbd"] if spec.accounting else []), *nodes]),
+            ports=free_ports(
+                ["slurmctld", *(["slurmdbd"] if spec.accounting else []), *_bus_port(spec), *nodes]
+            ),
             devices=character_devices(),
         )
         folder.fill(layout, *_contents(spec, layout, host), nodes)
         if plugins is not None:
             folder.copy_plugins(layout, plugins)
+        if spec.agents:
+            agents.prepare(spec, layout, host)
         sandbox = cls(root, state.State(spec=spec, ports=dict(host.ports)), tell)
         sandbox._save()
         sandbox._start_everything(nodes)
@@ -156,6 +160,11 @@ class Sandbox(Client):
             self.tell("starting the controller")
             self.start_controller()
             self.waiting.for_snapshot()
+        if spec.agents:
+            self.tell("starting an agent for every node")
+            for name in nodes:
+                self.start_agent(name)
+            self.waiting.for_reports(nodes)
 
     def _start(self, name: str, argv: list[str], env: dict[str, str] | None = None) -> None:
         self.state.processes[name] = process.start(
@@ -183,6 +192,31 @@ class Sandbox(Client):
     def start_slurmd(self, name: str) -> None:
         """Start the slurmd of one pretended node."""
         self._start(f"slurmd-{name}", ["slurmd", "-D", "-N", name])
+
+    def start_agent(self, node: str) -> None:
+        """Start the agent of one pretended node."""
+        self._start(f"agent-{node}", agents.command(self.layout, node))
+
+    def kill_agent(self, node: str, sig: int = signal.SIGKILL) -> None:
+        """End a node's agent, by default without asking, and wait for its end."""
+        process.end(self.state.processes[f"agent-{node}"], sig=sig)
+
+    def break_device(self, node: str, kind: str, index: int, fault: str) -> None:
+        """Let a pretended "gpu" or "fpga" of a node go bad; the faults are those of its fake."""
+        self._check_agent(node)
+        agents.break_device(self.layout, node, kind, index, fault)
+
+    def heal(self, node: str) -> None:
+        """Make a node's pretended devices healthy."""
+        self._check_agent(node)
+        agents.heal(self.layout, node)
+
+    def _check_agent(self, node: str) -> None:
+        if f"agent-{node}" not in self.state.processes:
+            known = [
+                name.removeprefix("agent-") for name in self.state.processes if name.startswith("agent-")
+            ]
+            raise SandboxError(f"no agent runs for a node {node!r}; there are: {', '.join(known) or 'none'}")
 
     def start_controller(self) -> None:
         """Start `hetslurm controller` on this sandbox."""
@@ -264,7 +298,7 @@ def _contents(spec: Spec, layout: Layout, host: conf.Host) -> tuple[dict[str, st
         ".gitignore": "*\n",
         "slurm.conf": conf.slurm_conf(spec, layout, host),
         "cgroup.conf": conf.cgroup_conf(host),
-        "hetslurm.toml": conf.hetslurm_toml(spec, layout),
+        "hetslurm.toml": conf.hetslurm_toml(spec, layout, host),
     }
     if any(group.devices for group in spec.groups):
         files["gres.conf"] = conf.gres_conf(spec, host)
@@ -275,6 +309,10 @@ def _contents(spec: Spec, layout: Layout, host: conf.Host) -> tuple[dict[str, st
     if spec.accounting:
         secrets["slurmdbd.conf"] = conf.slurmdbd_conf(layout, host).encode()
     return files, secrets
+
+
+def _bus_port(spec: Spec) -> list[str]:
+    return ["bus"] if spec.agents else []
 
 
 def _daemon_path() -> str:

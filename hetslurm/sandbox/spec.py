@@ -44,6 +44,7 @@ class NodeGroup:
 class Spec:
     """A sandbox to be: nodes, what runs beside Slurm, and lines for its files.
 
+    With `agents`, one runs for every node, with pretended devices where Slurm is told of some; drains are on.
     `slurm_conf` lines are appended to slurm.conf; `partitions` adds options to a generated partition's
     line; `extra_partitions` are whole lines. `config_toml` is the rest of hetslurm.toml: [[pool]] and so on.
     """
@@ -51,6 +52,8 @@ class Spec:
     groups: tuple[NodeGroup, ...]
     plugins: bool = True
     controller: bool = True
+    agents: bool = False
+    beat_s: float = 1.0
     accounting: bool = False
     cycle_s: float = 1.0
     on_absent: str = "hold"

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hetslurm.errors import SandboxError, SnapshotError
+from hetslurm.bus.board_view import NodeView, read_board_file
+from hetslurm.errors import BusError, SandboxError, SnapshotError
 from hetslurm.snapshot import header_of, read_view, slot_array
+from hetslurm.telemetry import ProbeState
 
 if TYPE_CHECKING:
     from hetslurm.sandbox.sandbox import Sandbox
@@ -68,6 +70,21 @@ class Waiting:
 
         self.until("idle nodes", idle, daemons=["slurmctld", *(f"slurmd-{name}" for name in wanted)])
 
+    def for_reports(self, nodes: Iterable[str]) -> None:
+        """The controller has heard every node's agent, each probe of it included."""
+        wanted = set(nodes)
+
+        def heard() -> bool:
+            try:
+                board = read_board_file(self._sandbox.layout.board)
+            except BusError:
+                return False
+            return wanted <= {node.name for node in board if node.heard and _has_run(node)}
+
+        self.until(
+            "reports of all nodes", heard, daemons=["controller", *(f"agent-{name}" for name in nodes)]
+        )
+
     def for_snapshot(self, after: int = 0, patience_s: float = PATIENCE_S) -> int:
         """The controller has published a generation past `after`; that generation."""
         seen = 0
@@ -83,3 +100,7 @@ class Waiting:
 
         self.until("a snapshot", published, daemons=["controller"], patience_s=patience_s)
         return seen
+
+
+def _has_run(node: NodeView) -> bool:
+    return all(probe.state is not ProbeState.PENDING for probe in node.probes.values())

@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 import pytest
 
+import hetslurm.fpga
+import hetslurm.gpu
 import hetslurm.native
 from hetslurm.errors import SandboxError
 from hetslurm.sandbox import Sandbox, Spec, parse_nodes
@@ -179,7 +181,9 @@ def installed_for_all(folder: Path) -> dict[str, str]:
     )
     shutil.copytree(site, packages, ignore=tools)
     shutil.copytree(hetslurm.__path__[0], packages / "hetslurm", dirs_exist_ok=True)
-    shutil.copytree(hetslurm.native.__path__[0], packages / "hetslurm" / "native", dirs_exist_ok=True)
+    for part in (hetslurm.native, hetslurm.gpu, hetslurm.fpga):  # elsewhere while installed for development
+        copy = packages / part.__name__.replace(".", "/")
+        shutil.copytree(part.__path__[0], copy, dirs_exist_ok=True)
     shutil.copytree(
         os.environ["HETSLURM_PLUGIN_DIR"], plugins, ignore=lambda _, names: set(names) - set(PLUGINS)
     )
