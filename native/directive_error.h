@@ -71,8 +71,9 @@ static unsigned count_typos(struct het_span word, const char *key)
  * Fill error and return false. what follows the word in the sentence ("is not …");
  * expected is also the end of the sentence, unless instead replaces it there.
  */
-static bool refuse(struct het_error *error, struct het_place place, struct het_span word, const char *what,
-                   const char *expected, const char *instead)
+__attribute__((cold)) static bool refuse(struct het_error *error, struct het_place place,
+                                         struct het_span word, const char *what, const char *expected,
+                                         const char *instead)
 {
 	char where[24] = "--het";
 

@@ -31,36 +31,49 @@ enum key {
 	KEY_COUNT
 };
 
+/* No pointers here: looking for a key touches few cache lines. */
 static const struct {
-	const char *name;
+	char name[15];
 	uint8_t len;
-	const char *expected;
 } keys[KEY_COUNT] = {
-#define KEY(name, expected)                      \
-	{                                        \
-		name, sizeof(name) - 1, expected \
+#define KEY(name)                      \
+	{                              \
+		name, sizeof(name) - 1 \
 	}
-        [KEY_TARGET] = KEY("target", "KIND[:TYPE][:COUNT], such as cpu, gpu:2 or gpu:a100:1"),
-        [KEY_APP] = KEY("app", "a name of 1 to 63 letters, digits and any of _ . + / @ : -"),
-        [KEY_WORK] = KEY("work", "a number from 1e-8 to 1e30, such as 3.5e9"),
-        [KEY_OBJECTIVE] =
-                KEY("objective",
-                    "latency, throughput, cost, energy, balanced, or weights such as time:0.6,cost:0.4"),
-        [KEY_DEADLINE] =
-                KEY("deadline", "+DURATION such as +6h or +1:30:00, or a time such as 2030-12-01T12:00"),
-        [KEY_DATA] =
-                KEY("data",
-                    "URI[:SIZE] of at most 255 printable bytes without ';', such as /scratch/genomes:120G"),
-        [KEY_PREEMPTIBLE] = KEY("preemptible", "yes or no"),
-        [KEY_BURST] = KEY("burst", "never, allow or only"),
-        [KEY_MAX_COST] = KEY("max_cost", "an amount of money with at most 6 decimals, such as 25 or 0.75"),
-        [KEY_NODES] = KEY("nodes", "a whole number from 1 to 1000000"),
-        [KEY_CPUS] = KEY("cpus", "a whole number from 1 to 1000000"),
-        [KEY_MEM] = KEY("mem", "a size such as 64G or 1500M (a plain number is MiB), below 2048T"),
-        [KEY_TIME] = KEY("time", "a time above 0 such as 40 (minutes), 40:00, 4:00:00 or 1-12:00"),
-        [KEY_NAME] = KEY("name", "a name of 1 to 63 letters, digits and any of _ . + / @ : -"),
-        [KEY_XCLBIN] = KEY("xclbin", "a path of at most 255 printable bytes without ',' and ';'"),
+        [KEY_TARGET] = KEY("target"),
+        [KEY_APP] = KEY("app"),
+        [KEY_WORK] = KEY("work"),
+        [KEY_OBJECTIVE] = KEY("objective"),
+        [KEY_DEADLINE] = KEY("deadline"),
+        [KEY_DATA] = KEY("data"),
+        [KEY_PREEMPTIBLE] = KEY("preemptible"),
+        [KEY_BURST] = KEY("burst"),
+        [KEY_MAX_COST] = KEY("max_cost"),
+        [KEY_NODES] = KEY("nodes"),
+        [KEY_CPUS] = KEY("cpus"),
+        [KEY_MEM] = KEY("mem"),
+        [KEY_TIME] = KEY("time"),
+        [KEY_NAME] = KEY("name"),
+        [KEY_XCLBIN] = KEY("xclbin"),
 #undef KEY
+};
+
+static const char *const expectations[KEY_COUNT] = {
+        [KEY_TARGET] = "KIND[:TYPE][:COUNT], such as cpu, gpu:2 or gpu:a100:1",
+        [KEY_APP] = "a name of 1 to 63 letters, digits and any of _ . + / @ : -",
+        [KEY_WORK] = "a number from 1e-8 to 1e30, such as 3.5e9",
+        [KEY_OBJECTIVE] = "latency, throughput, cost, energy, balanced, or weights such as time:0.6,cost:0.4",
+        [KEY_DEADLINE] = "+DURATION such as +6h or +1:30:00, or a time such as 2030-12-01T12:00",
+        [KEY_DATA] = "URI[:SIZE] of at most 255 printable bytes without ';', such as /scratch/genomes:120G",
+        [KEY_PREEMPTIBLE] = "yes or no",
+        [KEY_BURST] = "never, allow or only",
+        [KEY_MAX_COST] = "an amount of money with at most 6 decimals, such as 25 or 0.75",
+        [KEY_NODES] = "a whole number from 1 to 1000000",
+        [KEY_CPUS] = "a whole number from 1 to 1000000",
+        [KEY_MEM] = "a size such as 64G or 1500M (a plain number is MiB), below 2048T",
+        [KEY_TIME] = "a time above 0 such as 40 (minutes), 40:00, 4:00:00 or 1-12:00",
+        [KEY_NAME] = "a name of 1 to 63 letters, digits and any of _ . + / @ : -",
+        [KEY_XCLBIN] = "a path of at most 255 printable bytes without ',' and ';'",
 };
 
 static const char *const directive_names =

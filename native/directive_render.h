@@ -97,12 +97,14 @@ static void write_number(struct writer *w, double value)
 }
 
 /* SEP KEY = */
-static void write_key(struct writer *w, const char *separator, enum key key)
+static void write_key(struct writer *w, char separator, enum key key)
 {
-	if (w->used)
-		write_string(w, separator);
-	write_text(w, keys[key].name, keys[key].len);
-	write_text(w, "=", 1);
+	char text[1 + sizeof(keys->name) + 1] = {separator};
+	size_t first = w->used ? 0 : 1;
+
+	memcpy(text + 1, keys[key].name, sizeof(keys->name));
+	text[1 + keys[key].len] = '=';
+	write_text(w, text + first, 1 + keys[key].len + 1 - first);
 }
 
 static void write_target(struct writer *w, const struct het_target *target)
@@ -121,19 +123,19 @@ static void write_target(struct writer *w, const struct het_target *target)
 static void write_target_keys(struct writer *w, const struct het_target *target)
 {
 	if (target->nodes) {
-		write_key(w, ",", KEY_NODES);
+		write_key(w, ',', KEY_NODES);
 		write_whole(w, target->nodes, 1);
 	}
 	if (target->cpus) {
-		write_key(w, ",", KEY_CPUS);
+		write_key(w, ',', KEY_CPUS);
 		write_whole(w, target->cpus, 1);
 	}
 	if (target->mem_mb) {
-		write_key(w, ",", KEY_MEM);
+		write_key(w, ',', KEY_MEM);
 		write_size(w, target->mem_mb << 20);
 	}
 	if (target->time_s) {
-		write_key(w, ",", KEY_TIME);
+		write_key(w, ',', KEY_TIME);
 		write_whole(w, target->time_s / 3600, 1);
 		write_text(w, ":", 1);
 		write_whole(w, target->time_s / 60 % 60, 2);
@@ -141,11 +143,11 @@ static void write_target_keys(struct writer *w, const struct het_target *target)
 		write_whole(w, target->time_s % 60, 2);
 	}
 	if (target->name[0]) {
-		write_key(w, ",", KEY_NAME);
+		write_key(w, ',', KEY_NAME);
 		write_string(w, target->name);
 	}
 	if (target->xclbin[0]) {
-		write_key(w, ",", KEY_XCLBIN);
+		write_key(w, ',', KEY_XCLBIN);
 		write_string(w, target->xclbin);
 	}
 }
@@ -214,40 +216,40 @@ static void write_data(struct writer *w, const struct het_data *data)
 static void write_request(struct writer *w, const struct het_request *request)
 {
 	for (uint32_t i = 0; i < request->n_targets && i < HET_MAX_TARGETS; i++) {
-		write_key(w, ";", KEY_TARGET);
+		write_key(w, ';', KEY_TARGET);
 		write_target(w, &request->target[i]);
 		write_target_keys(w, &request->target[i]);
 	}
 	if (request->given & HET_GIVEN_APP) {
-		write_key(w, ";", KEY_APP);
+		write_key(w, ';', KEY_APP);
 		write_string(w, request->app);
 	}
 	if (request->given & HET_GIVEN_WORK) {
-		write_key(w, ";", KEY_WORK);
+		write_key(w, ';', KEY_WORK);
 		write_number(w, request->work);
 	}
 	if (request->given & HET_GIVEN_OBJECTIVE) {
-		write_key(w, ";", KEY_OBJECTIVE);
+		write_key(w, ';', KEY_OBJECTIVE);
 		write_objective(w, request);
 	}
 	if (request->given & HET_GIVEN_DEADLINE) {
-		write_key(w, ";", KEY_DEADLINE);
+		write_key(w, ';', KEY_DEADLINE);
 		write_deadline(w, request);
 	}
 	for (uint32_t i = 0; i < request->n_data && i < HET_MAX_DATA; i++) {
-		write_key(w, ";", KEY_DATA);
+		write_key(w, ';', KEY_DATA);
 		write_data(w, &request->data[i]);
 	}
 	if (request->given & HET_GIVEN_PREEMPTIBLE) {
-		write_key(w, ";", KEY_PREEMPTIBLE);
+		write_key(w, ';', KEY_PREEMPTIBLE);
 		write_string(w, request->preemptible ? "yes" : "no");
 	}
 	if (request->given & HET_GIVEN_BURST) {
-		write_key(w, ";", KEY_BURST);
+		write_key(w, ';', KEY_BURST);
 		write_string(w, request->burst < HET_N_BURSTS ? bursts[request->burst] : "");
 	}
 	if (request->given & HET_GIVEN_MAX_COST) {
-		write_key(w, ";", KEY_MAX_COST);
+		write_key(w, ';', KEY_MAX_COST);
 		write_micro(w, request->max_cost_micro > 0 ? (uint64_t) request->max_cost_micro : 0);
 	}
 }

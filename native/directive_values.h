@@ -163,26 +163,35 @@ static inline bool read_size(struct het_span s, unsigned plain_shift, unsigned u
  */
 static inline bool read_time(struct het_span s, uint64_t *seconds)
 {
-	static const uint64_t scales[4][3] = {{60}, {60, 1}, {3600, 60, 1}, {3600, 60, 1}};
-	uint64_t total = 0, n;
-	size_t colons = 0, form;
+	uint64_t total = 0, part[4] = {0}; /* the parts after the days */
+	bool days = false;
+	size_t n = 0, digits = 0;
 
-	for (size_t i = 0; i < s.len; i++)
-		colons += s.at[i] == ':';
-	if (colons > 2)
-		return false;
-	form = colons;
-	if (s.len && memchr(s.at, '-', s.len)) {
-		if (!read_whole(take_until(&s, '-'), 0, UINT32_MAX, &n))
+	for (size_t i = 0; i <= s.len; i++) {
+		char c = i < s.len ? s.at[i] : ':';
+
+		if (is_digit(c)) {
+			part[n] = part[n] * 10 + (uint64_t) (c - '0');
+			digits++;
+			if (part[n] > UINT32_MAX)
+				return false;
+		} else if (!digits) {
 			return false;
-		total = n * 86400;
-		form = 3;
-	}
-	for (size_t i = 0; i <= colons; i++) {
-		if (!read_whole(take_until(&s, ':'), 0, UINT32_MAX, &n))
+		} else if (c == '-' && !days && !n) {
+			days = true;
+			total = part[0] * 86400;
+			part[0] = digits = 0;
+		} else if (c == ':' && n < 3) {
+			n++;
+			digits = 0;
+		} else {
 			return false;
-		total += n * scales[form][i];
+		}
 	}
+	if (n == 3 || days)
+		total += part[0] * 3600 + part[1] * 60 + part[2];
+	else
+		total += part[0] * 60 + part[1];
 	if (!total || total > UINT32_MAX)
 		return false;
 	*seconds = total;

@@ -8,8 +8,6 @@
 #include "directive_keys.h"
 #include "directive_render.h"
 
-#define SHORT_LINE 16 /* bytes that are looked at one by one: cheaper than two calls */
-
 struct reader {
 	struct het_request *request;
 	struct het_error *error;
@@ -35,7 +33,7 @@ static struct het_span trim(const char *at, const char *end)
 	return (struct het_span){at, (size_t) (end - at)};
 }
 
-static bool refuse_key(struct reader *r, struct het_span word)
+__attribute__((cold)) static bool refuse_key(struct reader *r, struct het_span word)
 {
 	const int first = !r->place.line && r->target ? KEY_NODES : 0;
 	const int end = r->target ? KEY_COUNT : KEY_NODES;
@@ -54,7 +52,7 @@ static bool refuse_key(struct reader *r, struct het_span word)
 	              r->target ? target_names : directive_names, instead[0] ? instead : NULL);
 }
 
-static bool refuse_again(struct reader *r, enum key key, struct het_span word)
+__attribute__((cold)) static bool refuse_again(struct reader *r, enum key key, struct het_span word)
 {
 	char what[64] = "was already given", expected[64];
 
@@ -66,9 +64,9 @@ static bool refuse_again(struct reader *r, enum key key, struct het_span word)
 	return refuse(r->error, r->place, word, what, expected, NULL);
 }
 
-static bool refuse_value(struct reader *r, enum key key, struct het_span value)
+__attribute__((cold)) static bool refuse_value(struct reader *r, enum key key, struct het_span value)
 {
-	const char *expected = keys[key].expected;
+	const char *expected = expectations[key];
 	char what[64];
 
 	if (key == KEY_TARGET && value.len > 4 && !memcmp(value.at, "cpu:", 4))
@@ -77,8 +75,8 @@ static bool refuse_value(struct reader *r, enum key key, struct het_span value)
 	return refuse(r->error, r->place, value, what, expected, NULL);
 }
 
-static bool refuse_length(struct reader *r, const char *at, const char *end, size_t most,
-                          const char *expected)
+__attribute__((cold)) static bool refuse_length(struct reader *r, const char *at, const char *end,
+                                                size_t most, const char *expected)
 {
 	return refuse(r->error, r->place, (struct het_span){at + most, (size_t) (end - at) - most},
 	              "is too far right", expected, NULL);
@@ -153,7 +151,8 @@ static bool read_word(struct reader *r, struct het_span word)
 		return refuse(r->error, r->place, word, "is not alone", "off without any directive", NULL);
 	if (name.len == word.len)
 		return refuse(r->error, r->place, word, "is not KEY=VALUE", "KEY=VALUE without blanks", NULL);
-	while (key < KEY_COUNT && !(keys[key].len == name.len && !memcmp(keys[key].name, name.at, name.len)))
+	while (key < KEY_COUNT && !(keys[key].len == name.len && keys[key].name[0] == name.at[0] &&
+	                            !memcmp(keys[key].name, name.at, name.len)))
 		key++;
 	if (key == KEY_COUNT)
 		return refuse_key(r, name);
@@ -209,19 +208,11 @@ static bool is_hetjob(const char *at, const char *end)
 /* Where a line ends. A NUL in it ends the text, too: *end moves there. */
 static const char *find_line_end(const char *at, const char **end)
 {
-	size_t left = (size_t) (*end - at), i;
-	const char *newline, *nul;
+	const char *newline = memchr(at, '\n', (size_t) (*end - at)), *nul;
 
-	for (i = 0; i < left && i < SHORT_LINE; i++) {
-		if (at[i] == '\n')
-			return at + i;
-		if (!at[i])
-			return *end = at + i;
-	}
-	newline = memchr(at + i, '\n', left - i);
 	if (!newline)
 		newline = *end;
-	nul = memchr(at + i, '\0', (size_t) (newline - at) - i);
+	nul = memchr(at, '\0', (size_t) (newline - at));
 	return nul ? *end = nul : newline;
 }
 
