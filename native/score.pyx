@@ -5,8 +5,8 @@
 The plugin's recipe (tests/scoring/test_plugin_build.py runs it):
 
     cython -3 -I native native/score.pyx -o build/plugin/score_kernel.c
-    cc -std=gnu11 -O3 -fPIC -fno-math-errno -ffp-contract=off -ffinite-math-only -fno-signed-zeros -fno-trapping-math
-       -ffunction-sections -fdata-sections -fvisibility=hidden -I native $(python3-config --includes) -c build/plugin/score_kernel.c
+    cc -std=gnu11 -O2 -ftree-vectorize -fPIC -fno-math-errno -ffp-contract=off -ffinite-math-only -fno-signed-zeros
+       -fno-trapping-math -ffunction-sections -fdata-sections -fvisibility=hidden -I native $(python3-config --includes) -c build/plugin/score_kernel.c
     cc -shared … score_kernel.o -Wl,--gc-sections -Wl,--version-script=plugin.map        (the script ends in `local: *;`)
 
 The linker then drops the module's own init code, the only part that names Python. Never -ffast-math: reassociation or
@@ -29,7 +29,7 @@ cdef struct het_columns:
     double *transfer  # the score, once it is known
     double *money
     double *energy
-    uint32_t *why
+    uint64_t *why
     double *startup  # where a bitstream may have to be loaded; else the pools' own is read in place
 
 
@@ -57,7 +57,7 @@ cdef het_columns columns_of(double *scratch, size_t n) noexcept nogil:
     to.transfer = scratch + 2 * n
     to.money = scratch + 3 * n
     to.energy = scratch + 4 * n
-    to.why = <uint32_t *>(scratch + 5 * n)
+    to.why = <uint64_t *>(scratch + 5 * n)
     to.startup = scratch + 6 * n
     return to
 
@@ -81,6 +81,7 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
     cdef double need = need_of(alt), nodes = alt.nodes, cpus = alt.cpus, devices = alt.devices
     cdef het_run run = run_of(view, job, alt, view.cls.type[cls])
     cdef uint32_t d, site
+    cdef double slowest = 0.0  # not looked for where an estimate knows the run
     cdef const double *startup = view.pool.startup_s + first
 
     if alt.bitstream:
@@ -92,8 +93,8 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
                     view.pool.devices_per_node + first, view.pool.mem_mb_per_node + first,
                     view.pool.max_mem_mb_per_node + first, view.pool.limit_min + first, view.pool.min_nodes + first,
                     view.pool.max_nodes + first, to.why)
-    het_pass_size(n, need, alt.nodes, view.pool.units + first, <const int64_t *>(view.pool.units + first),
-                  view.pool.nodes + first, <int64_t *>to.energy, to.why)
+    het_pass_size(n, need, view.pool.units + first, <const int64_t *>(view.pool.units + first), <int64_t *>to.energy,
+                  to.why)
     het_pass_wait(n, view.pool.wait_s + first, view.n_pools, <const int64_t *>to.energy, to.t)
     if backlog and backlog.units and backlog.unit_s:
         het_pass_backlog(n, need, backlog.units + first, backlog.unit_s + first, view.pool.units + first,
@@ -102,14 +103,12 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
         for i in range(n):
             to.run[i] = run.seconds
     else:
-        het_pass_run(n, run.seconds, view.pool.speed + first, to.run)
-    if alt.limit_min > 0:
+        slowest = het_pass_run(n, run.seconds, view.pool.speed + first, to.run)
+    if alt.limit_min > 0 and slowest < 1.0:
         het_pass_slow(n, view.pool.speed + first, to.run, view.pool.limit_min + first, to.why)
-    for i in range(n):
-        to.transfer[i] = 0.0
+    memset(to.transfer, 0, n * sizeof(double))
     if needs.money or job.n_data:
-        for i in range(n):
-            to.money[i] = 0.0
+        memset(to.money, 0, n * sizeof(double))
     for d in range(min(job.n_data, <uint32_t>HET_MAX_JOB_DATA)):
         site = job.site[d]
         if site < view.n_sites:
@@ -176,7 +175,7 @@ cdef public void het_score(const het_view *view, const het_job *job, const het_a
     choose_none(choice)
     if hard_all != 0:
         for i in range(used):
-            note_refusal(&refusals, of.why[i])
+            note_refusal(&refusals, <uint32_t>of.why[i])
         choice.reasons = words_of(&refusals)
         return
     choice.tier = HET_TIER_FEASIBLE if least_all == 0 else HET_TIER_SOFT

@@ -1,6 +1,15 @@
 # Admission: which pools slurmctld would let this author use. Mirrors slurmctld's _part_access_check(),
 # part_policy_valid_acct(), part_policy_valid_qos() and assoc_mgr_fill_in_assoc(), and refuses where in doubt.
 
+cdef extern from *:
+    """
+    /* Out of line: most jobs pass every pool by a shorter way. Cython cannot give its functions attributes. */
+    __attribute__((noinline)) static uint32_t het_part_reasons(const struct het_view *, const struct het_author *,
+        const void *, uint32_t);
+    __attribute__((noinline)) static uint32_t het_node_reasons(const struct het_view *, const struct het_author *, size_t);
+    """
+
+
 cdef struct het_standing:
     # The author as the associations know them: account in force, and the rows [first, end) of that account.
     uint64_t account
@@ -66,9 +75,10 @@ cdef uint32_t assoc_for(const het_view *view, const het_standing *standing, uint
     return low if low < standing.end else view.n_assocs
 
 
-cdef uint32_t part_reasons(const het_view *view, const het_author *author, const het_standing *standing,
-                           uint32_t part) noexcept nogil:
-    """What keeps this author out of a partition."""
+cdef uint32_t part_reasons "het_part_reasons"(const het_view *view, const het_author *author, const void *stands,
+                                              uint32_t part) noexcept nogil:
+    """What keeps this author, a het_standing, out of a partition."""
+    cdef const het_standing *standing = <const het_standing *>stands
     cdef uint32_t why = 0, flags = view.part.flags[part], assoc, i
     cdef uint64_t qos = author.qos, hash
     cdef const uint64_t *list
@@ -119,7 +129,8 @@ cdef uint32_t part_reasons(const het_view *view, const het_author *author, const
     return why
 
 
-cdef uint32_t node_reasons(const het_view *view, const het_author *author, size_t pool) noexcept nogil:
+cdef uint32_t node_reasons "het_node_reasons"(const het_view *view, const het_author *author,
+                                              size_t pool) noexcept nogil:
     """What keeps a pool's nodes from a --constraint or --nodelist."""
     cdef uint32_t why = 0, i, j, n
     cdef const uint64_t *list = view.ids + view.pool.feature_first[pool]
@@ -148,13 +159,19 @@ cdef public void het_admit(const het_view *view, const het_author *author, uint3
     cdef bint everywhere = not author.n_partitions and not (
         view.n_assocs and (view.slot.flags & HET_SLOT_ASSOCIATIONS))
     cdef bint by_node = author.n_terms or author.n_nodes
-    cdef uint32_t part, known_part = <uint32_t>HET_NO_PARTITION, known = 0
+    cdef const uint32_t *parts = view.pool.part
+    cdef const uint32_t *flags = view.part.flags
+    cdef const uint32_t *own = view.pool.reasons
+    cdef uint32_t part, why, known_part = <uint32_t>HET_NO_PARTITION, known = 0
     cdef size_t pool
     for pool in range(view.n_pools):
-        part = view.pool.part[pool]
-        if part != known_part:
-            known_part = part
-            known = 0 if everywhere and view.part.flags[part] == 0 else part_reasons(view, author, &standing, part)
-        row[pool] = view.pool.reasons[pool] | known
+        part = parts[pool]
+        why = own[pool]
+        if not everywhere or flags[part] != 0:
+            if part != known_part:
+                known_part = part
+                known = part_reasons(view, author, &standing, part)
+            why |= known
         if by_node:
-            row[pool] |= node_reasons(view, author, pool)
+            why |= node_reasons(view, author, pool)
+        row[pool] = why

@@ -19,7 +19,8 @@ cdef extern from *:
     #define HET_OUT 1e300  /* the score of what must not win: above any that finite inputs give */
     #define HET_TINY 1e-9  /* money or energy below it counts as none, so that no reference is too small to divide by */
     typedef double *restrict het_out;
-    typedef uint32_t *restrict het_bits;
+    typedef uint64_t *restrict het_bits; /* reasons, as wide as a double: mixed widths cost more code than arithmetic */
+    typedef const uint64_t *restrict het_why;
     typedef int64_t *restrict het_sizes;
     typedef const int64_t __attribute__((may_alias)) *restrict het_f8_bits; /* doubles, as their bits */
     typedef const double *restrict het_f8;
@@ -29,9 +30,9 @@ cdef extern from *:
     /* Declared here first, since Cython cannot give its functions attributes. */
     HET_LANES static void het_pass_filter(size_t, const struct het_alt *, uint32_t, het_u4, het_u4, het_i4, het_i4,
         het_i4, het_i4, het_i4, het_i4, het_i4, het_i4, het_i4, het_bits);
-    HET_LANES static void het_pass_size(size_t, double, int32_t, het_f8, het_f8_bits, het_i4, het_sizes, het_bits);
+    HET_LANES static void het_pass_size(size_t, double, het_f8, het_f8_bits, het_sizes, het_bits);
     HET_LANES static void het_pass_backlog(size_t, double, het_f8, het_f8, het_f8, het_f8, het_out);
-    HET_LANES static void het_pass_run(size_t, double, het_f8, het_out);
+    HET_LANES static double het_pass_run(size_t, double, het_f8, het_out);
     HET_LANES static void het_pass_slow(size_t, het_f8, het_f8, het_i4, het_bits);
     HET_LANES static void het_pass_link(size_t, double, het_f8, het_f8, het_out, het_out, het_bits);
     HET_LANES static void het_pass_startup(size_t, uint64_t, het_f8, het_u8, het_u8, het_f8, het_out);
@@ -41,17 +42,18 @@ cdef extern from *:
     HET_LANES static void het_pass_worst(size_t, double, double, double, double, double, het_f8, het_f8, het_f8,
         het_f8, het_f8, het_f8, het_f8, het_bits);
     HET_LANES static void het_pass_energy(size_t, double, double, double, het_f8, het_f8, het_f8, het_f8, het_out);
-    HET_LANES static uint32_t het_pass_tier(size_t, het_u4, uint32_t *);
-    HET_LANES static double het_pass_least(size_t, double, het_f8, het_u4, uint32_t);
+    HET_LANES static uint32_t het_pass_tier(size_t, het_why, uint32_t *);
+    HET_LANES static double het_pass_least(size_t, double, het_f8, het_why, uint64_t);
     HET_LANES static double het_pass_score(size_t, double, double, double, double, het_f8, het_f8, het_f8, het_f8,
-        het_f8, het_f8, het_u4, uint32_t, het_out);
+        het_f8, het_f8, het_why, uint64_t, het_out);
     """
     uint64_t HET_KIND_CPU, HET_QOS_NORMAL
     int32_t HET_UNLIMITED
     uint32_t HET_ALL_BITS, HET_HARD, HET_PINNED
     double HET_OUT, HET_TINY, HET_UNDECLARED_S
     ctypedef double *het_out
-    ctypedef uint32_t *het_bits
+    ctypedef uint64_t *het_bits
+    ctypedef const uint64_t *het_why
     ctypedef int64_t *het_sizes
     ctypedef const int64_t *het_f8_bits
     ctypedef const double *het_f8
@@ -78,8 +80,8 @@ cdef void het_pass_filter "het_pass_filter"(size_t n, const het_alt *alt, uint32
                   | (<uint32_t>(a_limit > limit[i])) * <uint32_t>HET_WHY_MAX_TIME)
 
 
-cdef void het_pass_size "het_pass_size"(size_t n, double need, int32_t a_nodes, het_f8 units, het_f8_bits unit_bits,
-                                        het_i4 nodes, het_sizes size, het_bits why) noexcept nogil:
+cdef void het_pass_size "het_pass_size"(size_t n, double need, het_f8 units, het_f8_bits unit_bits, het_sizes size,
+                                        het_bits why) noexcept nogil:
     """het_size_class() of every pool.
 
     The difference of two positive doubles' bits, shifted by the mantissa, is floor(log2(units / need)), exactly.
@@ -91,10 +93,10 @@ cdef void het_pass_size "het_pass_size"(size_t n, double need, int32_t a_nodes, 
     else:
         need_bits = -(<int64_t>8 << 52)
     for i in range(n):
-        times = (unit_bits[i] - need_bits) >> 52
-        times = times if times > 0 else 0
+        times = unit_bits[i] - need_bits
+        times = <int64_t>(<uint64_t>(times if times > 0 else 0) >> 52)
         size[i] = 7 - (times if times < 7 else 7)
-        why[i] |= (<uint32_t>((need > units[i]) & (a_nodes <= nodes[i]))) * <uint32_t>HET_WHY_NO_NODE_UP
+        why[i] |= <uint64_t>((need > units[i]) & ((why[i] & HET_WHY_NODES) == 0)) * <uint64_t>HET_WHY_NO_NODE_UP
 
 
 cdef void het_pass_wait(size_t n, het_f8 wait_s, size_t n_pools, const int64_t *size, het_out wait) noexcept nogil:
@@ -115,20 +117,25 @@ cdef void het_pass_backlog "het_pass_backlog"(size_t n, double need, het_f8 plac
         wait[i] = wait[i] + (more if placed[i] + need > free[i] else 0.0)
 
 
-cdef void het_pass_run "het_pass_run"(size_t n, double declared, het_f8 speed, het_out run) noexcept nogil:
+cdef double het_pass_run "het_pass_run"(size_t n, double declared, het_f8 speed, het_out run) noexcept nogil:
+    """Gives the lowest speed."""
     cdef size_t i
-    cdef double x
+    cdef double x, slowest = HET_OUT
     for i in range(n):
+        slowest = speed[i] if speed[i] < slowest else slowest
         x = declared / speed[i]
         run[i] = x if x < HET_FOREVER else HET_FOREVER
+    return slowest
 
 
 cdef void het_pass_slow "het_pass_slow"(size_t n, het_f8 speed, het_f8 run, het_i4 limit, het_bits why) noexcept nogil:
     """On a pool slower than its class the limit grows to the run, and must still fit."""
     cdef size_t i
+    cdef double most
     for i in range(n):
-        why[i] |= (<uint32_t>((speed[i] < 1.0) & (run[i] > 60.0 * <double>limit[i])
-                              & (limit[i] < HET_UNLIMITED))) * <uint32_t>HET_WHY_MAX_TIME
+        most = limit[i]
+        why[i] |= (<uint64_t>((speed[i] < 1.0) & (run[i] > 60.0 * most) & (most < HET_UNLIMITED))
+                   * <uint64_t>HET_WHY_MAX_TIME)
 
 
 cdef void het_pass_link "het_pass_link"(size_t n, double bytes, het_f8 bytes_per_s, het_f8 egress, het_out transfer, het_out money,
@@ -141,7 +148,7 @@ cdef void het_pass_link "het_pass_link"(size_t n, double bytes, het_f8 bytes_per
         x = x if x < HET_FOREVER else HET_FOREVER
         transfer[i] += x if rate > 0.0 else 0.0
         money[i] += bytes * egress[i]
-        why[i] |= (<uint32_t>(not rate > 0.0)) * <uint32_t>HET_WHY_RESIDENCY
+        why[i] |= <uint64_t>(not rate > 0.0) * <uint64_t>HET_WHY_RESIDENCY
 
 
 cdef void het_pass_startup "het_pass_startup"(size_t n, uint64_t wanted, het_f8 startup, het_u8 loaded, het_u8 loaded_id,
@@ -160,7 +167,7 @@ cdef void het_pass_time "het_pass_time"(size_t n, double deadline, het_f8 startu
     for i in range(n):
         x = t[i] + startup[i] + transfer[i] + run[i]
         t[i] = x
-        why[i] |= (<uint32_t>(x > deadline)) * <uint32_t>HET_WHY_DEADLINE
+        why[i] |= <uint64_t>(x > deadline) * <uint64_t>HET_WHY_DEADLINE
 
 
 cdef void het_pass_money "het_pass_money"(size_t n, double nodes, double cpus, double devices, het_f8 price_cpu, het_f8 price_device,
@@ -182,7 +189,7 @@ cdef void het_pass_worst "het_pass_worst"(size_t n, double max_cost, double limi
         longest = run[i] if run[i] > limit_s else limit_s
         money = (nodes * (cpus * price_cpu[i] + devices * price_device[i] + price_node[i])
                  * (startup[i] + transfer[i] + longest) + egress[i])
-        why[i] |= (<uint32_t>(money > max_cost)) * <uint32_t>HET_WHY_MAX_COST
+        why[i] |= <uint64_t>(money > max_cost) * <uint64_t>HET_WHY_MAX_COST
 
 
 cdef void het_pass_energy "het_pass_energy"(size_t n, double nodes, double cpus, double devices, het_f8 watt_cpu, het_f8 watt_device,
@@ -192,20 +199,20 @@ cdef void het_pass_energy "het_pass_energy"(size_t n, double nodes, double cpus,
         energy[i] = nodes * (cpus * watt_cpu[i] + devices * watt_device[i] + watt_node[i]) * run[i]
 
 
-cdef uint32_t het_pass_tier "het_pass_tier"(size_t n, het_u4 why, uint32_t *hard) noexcept nogil:
+cdef uint32_t het_pass_tier "het_pass_tier"(size_t n, het_why why, uint32_t *hard) noexcept nogil:
     """The least of all reasons, and of the hard ones alone: 0 says that some pool has none."""
     cdef size_t i
-    cdef uint32_t least = HET_ALL_BITS, least_hard = HET_ALL_BITS, x
+    cdef uint64_t least = HET_ALL_BITS, least_hard = HET_ALL_BITS, x
     for i in range(n):
         x = why[i]
         least = x if x < least else least
         x = x & HET_HARD
         least_hard = x if x < least_hard else least_hard
-    hard[0] = least_hard
-    return least
+    hard[0] = <uint32_t>least_hard
+    return <uint32_t>least
 
 
-cdef double het_pass_least "het_pass_least"(size_t n, double above, het_f8 value, het_u4 why, uint32_t mask) noexcept nogil:
+cdef double het_pass_least "het_pass_least"(size_t n, double above, het_f8 value, het_why why, uint64_t mask) noexcept nogil:
     """The smallest value over `above` among the pools without a reason in mask; HET_OUT when there is none."""
     cdef size_t i
     cdef double least = HET_OUT, x
@@ -216,8 +223,8 @@ cdef double het_pass_least "het_pass_least"(size_t n, double above, het_f8 value
 
 
 cdef double het_pass_score "het_pass_score"(size_t n, double per_time, double scarcity, double per_money, double per_energy, het_f8 t,
-                           het_f8 run, het_f8 shadow, het_f8 money, het_f8 energy, het_f8 risk, het_u4 why,
-                           uint32_t mask, het_out score) noexcept nogil:
+                           het_f8 run, het_f8 shadow, het_f8 money, het_f8 energy, het_f8 risk, het_why why,
+                           uint64_t mask, het_out score) noexcept nogil:
     """Score every pool, HET_OUT where a reason in mask holds; gives the lowest."""
     cdef size_t i
     cdef double x, least = HET_OUT
