@@ -63,13 +63,15 @@ void het_placements_note(struct het_placements *placements, struct het_held *hel
 	clock_gettime(CLOCK_REALTIME, &now);
 	turn = atomic_fetch_add(&placements->next, 1);
 	entry = &placements->ring[turn % HET_N_PLACEMENTS];
-	atomic_store(&entry->turn, 0);
-	atomic_store(&entry->at_ns, now.tv_sec * INT64_C(1000000000) + now.tv_nsec);
-	atomic_store(&entry->key, key_of(held, pool));
-	atomic_store(&entry->units, bits(units));
-	atomic_store(&entry->unit_s, bits(unit_s));
-	atomic_store(&entry->pool, pool);
-	atomic_store(&entry->turn, turn + 1);
+	atomic_store_explicit(&entry->turn, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release); /* the turn falls before anything changes */
+	atomic_store_explicit(&entry->at_ns, now.tv_sec * INT64_C(1000000000) + now.tv_nsec,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&entry->key, key_of(held, pool), memory_order_relaxed);
+	atomic_store_explicit(&entry->units, bits(units), memory_order_relaxed);
+	atomic_store_explicit(&entry->unit_s, bits(unit_s), memory_order_relaxed);
+	atomic_store_explicit(&entry->pool, pool, memory_order_relaxed);
+	atomic_store_explicit(&entry->turn, turn + 1, memory_order_release);
 }
 
 void het_placements_carry(struct het_placements *placements, struct het_held *held)

@@ -6,12 +6,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "plugin_ahead.h"
 #include "plugin_message.h"
 #include "plugin_stats.h"
 #include "score.h"
 
-#define MESSAGE_SIZE 1024
-#define MAP_SIZE 1024
+#define AHEAD_TEXT (64u << 10)
+#define AHEAD_POOLS (16u << 10) /* of larger tables, the processor's own prefetchers see a stream */
 
 /* What one decision carries from step to step. */
 struct decision {
@@ -25,9 +26,9 @@ struct decision {
 	struct het_held *held; /* the snapshot; NULL: none */
 	enum het_snap status;
 	int stale;
-	int64_t now_ns; /* CLOCK_REALTIME */
-	uint64_t decided_ns;
-	char message[MESSAGE_SIZE];
+	int64_t now_ns;                 /* CLOCK_REALTIME */
+	uint64_t lapped_ns;             /* het_stats_now() where the last phase ended */
+	uint64_t took_ns[HET_N_PHASES]; /* counted at the end: each is a cache line of its own */
 };
 
 /* Whether to reject without a snapshot, by the last snapshot that was good; -1: there was none, the settings
@@ -43,7 +44,7 @@ static int64_t wall_ns(void)
 }
 
 /* One warning a minute, whoever comes first. */
-static void warn(const struct decision *decision, const char *what)
+__attribute__((cold)) static void warn(const struct decision *decision, const char *what)
 {
 	static int64_t next_ns;
 	int64_t next = __atomic_load_n(&next_ns, __ATOMIC_RELAXED);
@@ -57,20 +58,29 @@ static void warn(const struct decision *decision, const char *what)
 	            decision->settings->snapshot, het_snap_text(decision->status));
 }
 
-/* Count the time since *start under a phase of the decision, and start the next. */
-static void lap(struct decision *decision, int phase, uint64_t *start)
+/* A phase ends, and the next starts. */
+static void lap(struct decision *decision, int phase)
 {
 	uint64_t now = het_stats_now();
 
-	het_stats_time(phase, now - *start);
-	decision->decided_ns += now - *start;
-	*start = now;
+	decision->took_ns[phase] = now - decision->lapped_ns;
+	decision->lapped_ns = now;
+}
+
+static void count_times(struct decision *decision)
+{
+	static const uint8_t parts[] = {HET_PHASE_parse, HET_PHASE_resolve, HET_PHASE_score,
+	                                HET_PHASE_rewrite};
+
+	for (size_t i = 0; decision->held && i < sizeof(parts); i++)
+		decision->took_ns[HET_PHASE_decision] += decision->took_ns[parts[i]];
+	for (int phase = 0; phase < HET_N_PHASES; phase++)
+		if (decision->took_ns[phase])
+			het_stats_time(phase, decision->took_ns[phase]);
 }
 
 static void take_snapshot(struct decision *decision)
 {
-	uint64_t start = het_stats_now();
-
 	decision->now_ns = wall_ns();
 	decision->status = HET_SNAP_ABSENT;
 	if (decision->reader)
@@ -88,11 +98,11 @@ static void take_snapshot(struct decision *decision)
 			warn(decision, "the newest snapshot is of no use, an older copy still is");
 		__atomic_store_n(&reject_absent, !!(slot->flags & HET_SLOT_REJECT_ABSENT), __ATOMIC_RELAXED);
 	}
-	het_stats_time(HET_PHASE_take, het_stats_now() - start);
+	lap(decision, HET_PHASE_take);
 }
 
-/* Leave the record, and with it the job is hetslurm's. 0, or -1 when the request is too long to record. */
-static int leave_record(struct decision *decision, struct het_record *record)
+/* Write the record; its length, or 0 when the request is too long to record. */
+static size_t write_record(struct decision *decision, struct het_record *record)
 {
 	struct het_workspace *workspace = decision->workspace;
 
@@ -100,27 +110,28 @@ static int leave_record(struct decision *decision, struct het_record *record)
 	record->het = workspace->het;
 	record->comment = decision->desc->admin_comment;
 	if (het_render(&workspace->request, workspace->het, sizeof(workspace->het)) >= sizeof(workspace->het))
-		return -1;
-	return het_render_record(record, workspace->record, sizeof(workspace->record)) ? 0 : -1;
+		return 0;
+	return het_render_record(record, workspace->record, sizeof(workspace->record));
 }
 
-static int too_long(struct decision *decision)
+__attribute__((cold)) static int too_long(struct decision *decision)
 {
 	het_stats_count(HET_STAT_refused_parse);
-	snprintf(decision->message, sizeof(decision->message),
+	snprintf(decision->workspace->message, sizeof(decision->workspace->message),
 	         "hetslurm: the directives are too long to be recorded");
 	return EINVAL;
 }
 
 /* No snapshot: the job waits, otherwise untouched, until the controller places it; or it is turned away. */
-static int without_snapshot(struct decision *decision)
+__attribute__((cold)) static int without_snapshot(struct decision *decision)
 {
 	int reject = __atomic_load_n(&reject_absent, __ATOMIC_RELAXED);
 	struct het_record record = {.state = HET_STATE_HELD};
+	size_t recorded;
 
 	if (reject < 0 ? decision->settings->reject_absent : reject) {
 		het_stats_count(HET_STAT_refused_absent);
-		snprintf(decision->message, sizeof(decision->message),
+		snprintf(decision->workspace->message, sizeof(decision->workspace->message),
 		         "hetslurm: the cluster's state is not known now (%s); submit again later, or "
 		         "without directives",
 		         het_snap_text(decision->status));
@@ -128,13 +139,14 @@ static int without_snapshot(struct decision *decision)
 	}
 	het_read_asked(decision->desc, decision->submit_uid, decision->workspace, &decision->pinned,
 	               &decision->asked);
-	if (leave_record(decision, &record))
+	recorded = write_record(decision, &record);
+	if (!recorded)
 		return too_long(decision);
-	het_set_text(&decision->desc->admin_comment, decision->workspace->record);
+	het_set_text(&decision->desc->admin_comment, decision->workspace->record, recorded);
 	het_mark_environment(decision->desc);
 	decision->desc->priority = 0;
 	het_stats_count(HET_STAT_held);
-	snprintf(decision->message, sizeof(decision->message),
+	snprintf(decision->workspace->message, sizeof(decision->workspace->message),
 	         "hetslurm: held: it will be placed and released when the hetslurm controller is back");
 	return SLURM_SUCCESS;
 }
@@ -154,11 +166,11 @@ static void choose(const struct decision *decision, const struct het_job *job, s
 }
 
 /* Every pair is out for good: say why, target by target. */
-static int refuse(struct decision *decision)
+__attribute__((cold)) static int refuse(struct decision *decision)
 {
 	struct het_workspace *workspace = decision->workspace;
 	struct het_job one = workspace->resolved.job;
-	struct het_text message = het_text_in(decision->message, sizeof(decision->message));
+	struct het_text message = het_text_in(workspace->message, sizeof(workspace->message));
 
 	het_stats_count(HET_STAT_refused_infeasible);
 	het_text_add(&message, "hetslurm: nothing here can run this job");
@@ -210,23 +222,28 @@ static int place(struct decision *decision)
 	                            .generation = view->slot->generation,
 	                            .landing = &landing,
 	                            .choice = &workspace->choice};
-	char map_bytes[MAP_SIZE];
-	struct het_text map = het_text_in(map_bytes, sizeof(map_bytes));
-	struct het_text message = het_text_in(decision->message, sizeof(decision->message));
+	size_t recorded;
+	struct het_text map = het_text_in(workspace->map, sizeof(workspace->map));
+	struct het_text message = het_text_in(workspace->message, sizeof(workspace->message));
 
 	het_name_landing(view, &workspace->request, resolved->alt, &workspace->choice, &landing);
-	if (leave_record(decision, &record))
+	recorded = write_record(decision, &record);
+	if (!recorded)
 		return too_long(decision);
 	het_render_map(view, &workspace->request, &workspace->resolved, workspace->row, &workspace->choice,
 	               &map);
-	het_rewrite(decision->desc, &decision->pinned, &landing, map_bytes);
-	het_set_text(&decision->desc->admin_comment, workspace->record);
+	het_rewrite(decision->desc, &decision->pinned, &landing, workspace->map);
+	het_set_text(&decision->desc->admin_comment, workspace->record, recorded);
 	het_tell_placed(view, &record, &message);
 	note_backlog(decision, &landing);
-	het_stats_count(decision->stale ? HET_STAT_ordered : HET_STAT_placed);
-	if (workspace->choice.tier == HET_TIER_SOFT)
-		het_stats_count(HET_STAT_placed_waiting);
 	return SLURM_SUCCESS;
+}
+
+static void count_placed(const struct decision *decision)
+{
+	het_stats_count(decision->stale ? HET_STAT_ordered : HET_STAT_placed);
+	if (decision->workspace->choice.tier == HET_TIER_SOFT)
+		het_stats_count(HET_STAT_placed_waiting);
 }
 
 static int32_t fewest_nodes(const struct het_resolved *resolved)
@@ -243,19 +260,19 @@ static int with_snapshot(struct decision *decision)
 {
 	struct het_workspace *workspace = decision->workspace;
 	const struct het_view *view = &decision->held->view;
-	uint64_t start = het_stats_now();
 	int rc;
 
+	het_fetch_ahead(view->pool.part, view->pool.risk + view->n_pools, AHEAD_POOLS);
 	het_read_asked(decision->desc, decision->submit_uid, workspace, &decision->pinned, &decision->asked);
 	if (decision->asked.gres && !het_names_device(view, &workspace->request, decision->asked.gres))
 		decision->pinned.pins &= ~(uint32_t) HET_PIN_GRES;
 	het_resolve(view, &workspace->request, &decision->asked, decision->now_ns / 1000000000,
 	            &workspace->resolved);
 	het_fit_alternatives(view, &workspace->request, &decision->pinned, &workspace->resolved);
-	lap(decision, HET_PHASE_resolve, &start);
+	lap(decision, HET_PHASE_resolve);
 	if (het_workspace_fit(workspace, workspace->resolved.job.n_alts, view->n_pools)) {
 		het_stats_count(HET_STAT_refused_memory);
-		snprintf(decision->message, sizeof(decision->message),
+		snprintf(decision->workspace->message, sizeof(decision->workspace->message),
 		         "hetslurm: slurmctld is out of memory");
 		return ENOMEM;
 	}
@@ -263,12 +280,14 @@ static int with_snapshot(struct decision *decision)
 	het_leave_out(view, workspace->excluded, decision->pinned.n_excluded,
 	              fewest_nodes(&workspace->resolved), workspace->row);
 	choose(decision, &workspace->resolved.job, &workspace->choice);
-	lap(decision, HET_PHASE_score, &start);
+	lap(decision, HET_PHASE_score);
 	if (workspace->choice.tier == HET_TIER_NONE)
 		rc = refuse(decision);
 	else
 		rc = place(decision);
-	lap(decision, HET_PHASE_rewrite, &start);
+	lap(decision, HET_PHASE_rewrite);
+	if (rc == SLURM_SUCCESS)
+		count_placed(decision);
 	return rc;
 }
 
@@ -278,7 +297,7 @@ static void tell(char **message, const char *text)
 	size_t said = *message ? strlen(*message) : 0, n = strlen(text);
 
 	if (!said) {
-		het_set_text(message, text);
+		het_set_text(message, text, n);
 		return;
 	}
 	slurm_xrecalloc((void **) message, said + n + 2, 1, false, false, __FILE__, __LINE__, __func__);
@@ -295,18 +314,22 @@ int het_decide(const struct het_settings *settings, struct het_reader *reader,
 	                            .workspace = workspace,
 	                            .desc = desc,
 	                            .submit_uid = submit_uid};
-	uint64_t called = het_stats_now(), start = called;
-	enum het_parse parsed = het_parse(texts->script, texts->script_len, texts->option, texts->option_len,
-	                                  &workspace->request, &workspace->error);
+	uint64_t called;
+	enum het_parse parsed;
 	int rc;
 
+	called = decision.lapped_ns = het_stats_now();
+	workspace->message[0] = 0;
+	parsed = het_parse(texts->script, texts->script_len, texts->option, texts->option_len,
+	                   &workspace->request, &workspace->error);
 	if (parsed == HET_PARSE_NONE)
 		return SLURM_SUCCESS;
-	lap(&decision, HET_PHASE_parse, &start);
+	het_fetch_ahead(het_decision_text, het_decision_text_end, AHEAD_TEXT);
+	lap(&decision, HET_PHASE_parse);
 	het_stats_count(HET_STAT_with_directives);
 	if (parsed == HET_PARSE_BAD) {
 		het_stats_count(HET_STAT_refused_parse);
-		snprintf(decision.message, sizeof(decision.message), "hetslurm: %s",
+		snprintf(workspace->message, sizeof(workspace->message), "hetslurm: %s",
 		         workspace->error.message);
 		rc = EINVAL;
 	} else {
@@ -314,13 +337,13 @@ int het_decide(const struct het_settings *settings, struct het_reader *reader,
 		if (decision.held) {
 			rc = with_snapshot(&decision);
 			het_reader_give(reader, decision.held);
-			het_stats_time(HET_PHASE_decision, decision.decided_ns);
 		} else {
 			rc = without_snapshot(&decision);
 		}
 	}
-	if (message && decision.message[0])
-		tell(message, decision.message);
-	het_stats_time(HET_PHASE_call, het_stats_now() - called);
+	if (message && workspace->message[0])
+		tell(message, workspace->message);
+	decision.took_ns[HET_PHASE_call] = het_stats_now() - called;
+	count_times(&decision);
 	return rc;
 }

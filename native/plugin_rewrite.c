@@ -6,19 +6,17 @@
 
 #include "hash.h"
 
-#define MAX_MAPPED 8      /* partitions in HET_MAP */
-#define MAX_LOOKED 64     /* pools looked at for it, per target */
-#define MAP_VARIABLE 1100 /* bytes of the longest variable */
+#define MAX_MAPPED 8  /* partitions in HET_MAP */
+#define MAX_LOOKED 64 /* pools looked at for it, per target */
 #define MAX_LIMIT_MIN (366 * 24 * 60)
 
-static void label_target(const struct het_target *target, char *out, size_t size)
+/* Its name, else KIND[:TYPE][:COUNT], written to label. */
+static const char *label_target(const struct het_target *target, char label[static HET_MAX_NAME * 3])
 {
-	struct het_text text = het_text_in(out, size);
-
 	if (target->name[0])
-		het_text_add(&text, target->name);
-	else
-		het_render_target(target, out, size);
+		return target->name;
+	het_render_target(target, label, HET_MAX_NAME * 3);
+	return label;
 }
 
 void het_name_landing(const struct het_view *view, const struct het_request *request,
@@ -35,7 +33,7 @@ void het_name_landing(const struct het_view *view, const struct het_request *req
 	landing->partition = view->str + view->part.name[view->pool.part[p]];
 	landing->kind = view->str + view->pool.kind_name[p];
 	landing->type = view->str + view->pool.type_name[p];
-	label_target(landing->target, landing->label, sizeof(landing->label));
+	landing->label = label_target(landing->target, landing->label_bytes);
 	device = het_text_in(landing->device, sizeof(landing->device));
 	het_text_add(&device, landing->kind);
 	if (landing->alt->devices > 0) {
@@ -57,19 +55,29 @@ void het_name_landing(const struct het_view *view, const struct het_request *req
 		landing->limit_min = (uint32_t) grown_min;
 }
 
-/* What goes into the environment: each starts with "NAME=" of name_len bytes. */
+/* What goes into the environment. */
 struct variable {
-	size_t name_len;
-	struct het_text text;
-	char bytes[MAP_VARIABLE];
+	const char *name; /* with its = */
+	const char *value;
 };
 
-static void make_variable(struct variable *variable, const char *name, const char *value)
+static char *new_variable(const struct variable *variable)
 {
-	variable->text = het_text_in(variable->bytes, sizeof(variable->bytes));
-	het_text_add(&variable->text, name);
-	variable->name_len = variable->text.used;
-	het_text_add(&variable->text, value);
+	size_t name_len = strlen(variable->name), value_len = strlen(variable->value);
+	char *text = het_new_text(name_len + value_len);
+
+	memcpy(text, variable->name, name_len);
+	memcpy(text + name_len, variable->value, value_len + 1);
+	return text;
+}
+
+static int starts_with(const char *text, const char *prefix)
+{
+	while (*prefix && *text == *prefix) {
+		text++;
+		prefix++;
+	}
+	return !*prefix;
 }
 
 /* Put them into a batch job's environment, in place of those of the same name. salloc and srun keep theirs.
@@ -86,9 +94,10 @@ static void put_variables(job_desc_msg_t *desc, const struct variable *variables
 		if (!there || (there[0] != 'H' && there[0] != 'S'))
 			continue;
 		for (uint32_t v = 0; v < n; v++) {
-			if (strncmp(there, variables[v].bytes, variables[v].name_len))
+			if (!starts_with(there, variables[v].name))
 				continue;
-			het_set_text(&desc->environment[i], variables[v].bytes);
+			slurm_xfree((void **) &desc->environment[i]);
+			desc->environment[i] = new_variable(&variables[v]);
 			missing &= ~(1u << v);
 			break;
 		}
@@ -97,33 +106,32 @@ static void put_variables(job_desc_msg_t *desc, const struct variable *variables
 	                __FILE__, __LINE__, __func__);
 	for (uint32_t v = 0; v < n; v++)
 		if (missing & (1u << v))
-			desc->environment[desc->env_size++] = slurm_xstrdup(variables[v].bytes);
+			desc->environment[desc->env_size++] = new_variable(&variables[v]);
 }
 
 void het_mark_environment(job_desc_msg_t *desc)
 {
-	struct variable mark;
+	const struct variable mark = {"HET_MAP=", ""};
 
-	make_variable(&mark, "HET_MAP=", "");
 	put_variables(desc, &mark, 1);
 }
 
 static void put_environment(job_desc_msg_t *desc, const struct het_landing *landing, uint32_t cpus_per_task,
                             const char *map)
 {
-	struct variable variables[6];
-	uint32_t n = 5;
+	char cpus[24];
+	struct het_text text = het_text_in(cpus, sizeof(cpus));
+	const struct variable variables[] = {
+	        {"HET_KIND=", landing->kind},
+	        {"HET_TYPE=", landing->type},
+	        {"HET_TARGET=", landing->label},
+	        {"HET_POOL=", landing->pool},
+	        {"HET_MAP=", map},
+	        {"SLURM_CPUS_PER_TASK=", cpus}, /* as sbatch does for -c */
+	};
 
-	make_variable(&variables[0], "HET_KIND=", landing->kind);
-	make_variable(&variables[1], "HET_TYPE=", landing->type);
-	make_variable(&variables[2], "HET_TARGET=", landing->label);
-	make_variable(&variables[3], "HET_POOL=", landing->pool);
-	make_variable(&variables[4], "HET_MAP=", map);
-	if (cpus_per_task) { /* as sbatch does for -c */
-		make_variable(&variables[n], "SLURM_CPUS_PER_TASK=", "");
-		het_text_integer(&variables[n++].text, cpus_per_task);
-	}
-	put_variables(desc, variables, n);
+	het_text_integer(&text, cpus_per_task);
+	put_variables(desc, variables, cpus_per_task ? 6 : 5);
 }
 
 static void put_gres(job_desc_msg_t *desc, const struct het_landing *landing)
@@ -140,7 +148,7 @@ static void put_gres(job_desc_msg_t *desc, const struct het_landing *landing)
 	het_text_add(&gres, HET_GRES_PREFIX);
 	het_text_add(&gres, landing->device);
 	if (!gres.full)
-		het_set_text(&desc->tres_per_node, bytes);
+		het_set_text(&desc->tres_per_node, bytes, gres.used);
 }
 
 /* -N, -n and -c, where open. Returns the cpus per task that it set; 0: none. */
@@ -184,7 +192,7 @@ void het_rewrite(job_desc_msg_t *desc, const struct het_pinned *pinned, const st
 	uint32_t cpus_per_task = put_shape(desc, pinned, landing);
 
 	if (!desc->partition || strcmp(desc->partition, landing->partition))
-		het_set_text(&desc->partition, landing->partition);
+		het_set_text(&desc->partition, landing->partition, strlen(landing->partition));
 	if (!(pinned->pins & HET_PIN_GRES))
 		put_gres(desc, landing);
 	if (!(pinned->pins & HET_PIN_MEMORY) && landing->target->mem_mb)
@@ -195,27 +203,16 @@ void het_rewrite(job_desc_msg_t *desc, const struct het_pinned *pinned, const st
 }
 
 /* One entry, unless it does not fit or a name would break the list. */
-static void map_pool(const struct het_view *view, const struct het_target *target, uint32_t pool,
-                     struct het_text *map)
+static void map_pool(const struct het_view *view, const char *label, uint32_t pool, struct het_text *map)
 {
-	const char *fields[] = {
-	        view->str + view->part.name[view->pool.part[pool]], view->str + view->pool.kind_name[pool],
-	        view->str + view->pool.type_name[pool], NULL, view->str + view->pool.name[pool]};
-	char label[HET_MAX_NAME * 3];
 	size_t whole = map->used;
 
-	label_target(target, label, sizeof(label));
-	fields[3] = label;
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
-		if (strpbrk(fields[i], "|;\n")) {
-			het_text_cut(map, whole);
-			return;
-		}
-		if (i || whole)
-			het_text_bytes(map, i ? "|" : ";", 1);
-		het_text_add(map, fields[i]);
-	}
-	if (map->full)
+	if (whole)
+		het_text_bytes(map, ";", 1);
+	if (!het_text_field(map, view->str + view->part.name[view->pool.part[pool]], '|') ||
+	    !het_text_field(map, view->str + view->pool.kind_name[pool], '|') ||
+	    !het_text_field(map, view->str + view->pool.type_name[pool], '|') ||
+	    !het_text_field(map, label, '|') || !het_text_field(map, view->str + view->pool.name[pool], 0))
 		het_text_cut(map, whole);
 }
 
@@ -244,11 +241,13 @@ void het_render_map(const struct het_view *view, const struct het_request *reque
                     struct het_text *map)
 {
 	struct mapped mapped = {.n = 0};
+	char bytes[HET_MAX_NAME * 3];
 
 	first_of_partition(&mapped, view->pool.part[choice->pool]);
-	map_pool(view, &request->target[choice->alt], (uint32_t) choice->pool, map);
-	for (uint32_t a = 0; a < resolved->job.n_alts; a++) {
+	map_pool(view, label_target(&request->target[choice->alt], bytes), (uint32_t) choice->pool, map);
+	for (uint32_t a = 0; a < resolved->job.n_alts && mapped.n < MAX_MAPPED; a++) {
 		const struct het_alt *alt = &resolved->alt[a];
+		const char *label = label_target(&request->target[a], bytes);
 		uint32_t looked = 0;
 
 		for (uint32_t c = 0; c < view->n_classes; c++) {
@@ -259,7 +258,7 @@ void het_render_map(const struct het_view *view, const struct het_request *reque
 			for (; pool < end && looked < MAX_LOOKED && mapped.n < MAX_MAPPED; pool++, looked++)
 				if (fits(view, alt, row, pool) &&
 				    first_of_partition(&mapped, view->pool.part[pool]))
-					map_pool(view, &request->target[a], pool, map);
+					map_pool(view, label, pool, map);
 		}
 	}
 }

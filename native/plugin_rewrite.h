@@ -6,13 +6,14 @@
 #include "plugin_request.h"
 #include "plugin_text.h"
 
-/* A choice with its names, for rewriting, recording and telling. The strings live as long as the view and the
- * request. */
+/* A choice with its names, for rewriting, recording and telling. The strings live as long as the view, the
+ * request and the landing itself, which must not be copied. */
 struct het_landing {
 	const struct het_target *target;
 	const struct het_alt *alt;
 	const char *pool, *partition, *kind, *type; /* type "": it has none */
-	char label[HET_MAX_NAME * 3];  /* the target's name, else KIND[:TYPE][:COUNT] as declared */
+	const char *label; /* the target's name, else KIND[:TYPE][:COUNT] as declared */
+	char label_bytes[HET_MAX_NAME * 3];
 	char device[HET_MAX_NAME * 3]; /* KIND[:TYPE][:COUNT] as placed */
 	uint32_t limit_min;            /* 0: the partition's default */
 	double run_s;

@@ -1,6 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "plugin_text.h"
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+#define TOP_BITS (EACH_BYTE << 7)
+
+void het_text_bytes(struct het_text *text, const char *bytes, size_t n)
+{
+	if (text->full || n >= text->size - text->used) {
+		text->full = 1;
+		return;
+	}
+	memcpy(text->out + text->used, bytes, n);
+	text->used += n;
+	text->out[text->used] = 0;
+}
+
+int het_text_field(struct het_text *text, const char *name, char end)
+{
+	char *out = text->out + text->used;
+	size_t room = text->size - text->used, n = 0;
+
+	for (; name[n] && name[n] != '|' && name[n] != ';' && name[n] != '\n' && n + 2 < room; n++)
+		out[n] = name[n];
+	if (name[n] || n + 2 > room) {
+		*out = 0;
+		return 0;
+	}
+	if (end)
+		out[n++] = end;
+	out[n] = 0;
+	text->used += n;
+	return 1;
+}
+
 void het_text_integer(struct het_text *text, uint64_t value)
 {
 	char digits[24];
@@ -39,20 +71,49 @@ void het_text_number(struct het_text *text, double value, int decimals, int trim
 	het_text_bytes(text, digits, (size_t) decimals + 1);
 }
 
+static int is_plain(char c)
+{
+	return (unsigned char) c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+}
+
+/* A top bit for the lowest byte that is `byte`, and perhaps for some above it. */
+static uint64_t find_byte(uint64_t word, uint8_t byte)
+{
+	uint64_t zero = word ^ (EACH_BYTE * byte);
+
+	return (zero - EACH_BYTE) & ~zero & TOP_BITS;
+}
+
+/* How many bytes JSON takes as they are. */
+static size_t count_plain(const char *text, size_t n)
+{
+	size_t i = 0;
+	uint64_t word;
+
+	for (; i + sizeof(word) <= n; i += sizeof(word)) {
+		memcpy(&word, text + i, sizeof(word));
+		if (((word - EACH_BYTE * 0x20) & ~word & TOP_BITS) | find_byte(word, '"') |
+		    find_byte(word, '\\') | find_byte(word, 0x7f))
+			break;
+	}
+	while (i < n && is_plain(text[i]))
+		i++;
+	return i;
+}
+
 void het_text_json(struct het_text *text, const char *value)
 {
 	static const char hex[] = "0123456789abcdef";
+	size_t n = strlen(value);
 
-	while (*value) {
-		size_t plain = 0;
+	while (n) {
+		size_t plain = count_plain(value, n);
 		char escaped[6] = "\\u00";
 
-		while ((unsigned char) value[plain] >= 0x20 && value[plain] != '"' && value[plain] != '\\' &&
-		       value[plain] != 0x7f)
-			plain++;
 		het_text_bytes(text, value, plain);
 		value += plain;
-		if (!*value)
+		n -= plain;
+		if (!n--)
 			return;
 		if (*value == '"' || *value == '\\') {
 			escaped[1] = *value;

@@ -22,16 +22,8 @@ static inline struct het_text het_text_in(char *out, size_t size)
 	return (struct het_text){.out = out, .size = size};
 }
 
-static inline void het_text_bytes(struct het_text *text, const char *bytes, size_t n)
-{
-	if (text->full || n >= text->size - text->used) {
-		text->full = 1;
-		return;
-	}
-	memcpy(text->out + text->used, bytes, n);
-	text->used += n;
-	text->out[text->used] = 0;
-}
+/* Never inlined: the caches have forgotten us between two jobs, and each copy would be fetched anew. */
+void het_text_bytes(struct het_text *text, const char *bytes, size_t n);
 
 static inline void het_text_add(struct het_text *text, const char *more)
 {
@@ -50,6 +42,10 @@ void het_text_integer(struct het_text *text, uint64_t value);
 
 /* value >= 0 and < 1e12, rounded to `decimals` (0..6); with `trim`, no zeros at the end. Else "?" */
 void het_text_number(struct het_text *text, double value, int decimals, int trim);
+
+/* Add a name and `end` (0: nothing). 0 when it does not fit or holds one of "|;\n", which part lists of
+ * names. */
+int het_text_field(struct het_text *text, const char *name, char end);
 
 /* The inside of a JSON string. Bytes that are no ASCII pass as they are. */
 void het_text_json(struct het_text *text, const char *value);

@@ -14,21 +14,26 @@
 #define HET_MAX_GRES_TEXT 2048
 #define HET_MAX_HET_TEXT 24576
 #define HET_MAX_RECORD 65536
+#define HET_MAX_MESSAGE 1024
+#define HET_MAX_MAP 1024
 
+/* What every decision touches comes first. */
 struct het_workspace {
 	int busy;      /* atomic */
 	int from_heap; /* freed, not given back */
-	struct het_request request;
-	struct het_error error;
-	struct het_resolved resolved;
+	uint32_t *row; /* grown by het_workspace_fit() */
+	double *scratch;
+	size_t row_size, scratch_size;
 	struct het_choice choice;
+	char message[HET_MAX_MESSAGE]; /* for the author; empty: none */
+	char map[HET_MAX_MAP];
+	struct het_request request;
+	struct het_resolved resolved;
 	char gres[HET_MAX_GRES_TEXT];
 	uint64_t node[HET_MAX_NODES_NAMED], excluded[HET_MAX_NODES_NAMED];
 	char het[HET_MAX_HET_TEXT];
 	char record[HET_MAX_RECORD];
-	uint32_t *row; /* grown by het_workspace_fit() */
-	double *scratch;
-	size_t row_size, scratch_size;
+	struct het_error error;
 };
 
 /* Never blocks. NULL only when all are in use and the heap is empty. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
@@ -56,6 +57,8 @@ struct job_record;
 
 /* Slurm's allocator: what a job_desc owns must come from it. They abort slurmctld when memory is out, as
  * Slurm does. */
+extern void *slurm_xcalloc(size_t count, size_t size, bool clear, bool may_fail, const char *file, int line,
+                           const char *function);
 extern char *slurm_xstrdup(const char *text);
 extern void slurm_xfree(void **item);
 extern void *slurm_xrecalloc(void **item, size_t count, size_t size, bool clear, bool may_fail,
@@ -64,12 +67,19 @@ extern void *slurm_xrecalloc(void **item, size_t count, size_t size, bool clear,
 extern void slurm_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern void slurm_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Replace the string at *field. */
-static inline void het_set_text(char **field, const char *text)
+/* Memory for a string of n bytes and its NUL, not cleared. */
+static inline char *het_new_text(size_t n)
 {
-	char *copy = slurm_xstrdup(text);
+	return slurm_xcalloc(1, n + 1, false, false, __FILE__, __LINE__, __func__);
+}
 
-	slurm_xfree((void **) field);
+/* Replace the string at *field by the first n bytes of text, which end there with a NUL. */
+static inline void het_set_text(char **field, const char *text, size_t n)
+{
+	char *copy = memcpy(het_new_text(n), text, n + 1);
+
+	if (*field)
+		slurm_xfree((void **) field);
 	*field = copy;
 }
 
