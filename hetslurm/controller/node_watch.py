@@ -48,6 +48,11 @@ class NodeWatch:
         self._file: BoardFile | None = None
         self._file_failed = False
 
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on; 0: none."""
+        return 0 if self._receiver is None else self._receiver.port
+
     def look(self, cluster: Cluster, site: Site) -> Judgement:
         """Take what came since the last look, and judge. Never raises for what a node sent."""
         self._follow(site.bus)
