@@ -8,9 +8,18 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Protocol
+
+
+class Line(Protocol):
+    """What can be waited for."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        ...
 
 
 class Stopped(BaseException):
@@ -59,11 +68,13 @@ class Stop:
         finally:
             self._breaks = False
 
-    def wait(self, seconds: float) -> None:
-        """Sleep; a stop or a reload ends it at once."""
-        ready, _, _ = select.select([self._ear], [], [], max(0.0, seconds))
-        if ready:
+    def wait(self, seconds: float, others: Sequence[Line] = ()) -> list[Line]:
+        """Sleep; a stop, a reload, or one of `others` that can be read ends it at once. Returns those."""
+        lines: list[int | Line] = [self._ear, *others]
+        ready, _, _ = select.select(lines, [], [], max(0.0, seconds))
+        if self._ear in ready:
             os.read(self._ear, 4096)
+        return [line for line in ready if not isinstance(line, int)]
 
     def close(self) -> None:
         """Let go of the pipe."""
