@@ -7,7 +7,7 @@ from hetslurm.health.memory import Memory
 from hetslurm.health.rows import Rows
 from hetslurm.health.rule import Rule
 
-BITSTREAM_ID, BITSTREAM_NAME = "xclbin_uuid", "xclbin_name"
+BITSTREAM_ID, BITSTREAM_NAME = "xclbin_uuid", "xclbin"
 
 
 def tell_row(rows: Rows, rule: Rule, slot: int) -> str:
