@@ -15,7 +15,8 @@ def axlf_bytes(uuid: UUID, *, length: int | None = None, platform: str = PLATFOR
     tail = bytes(40)  # struct axlf has room for one section
     size = HEADER.size + len(tail) if length is None else length
     head = HEADER.pack(
-        b"xclbin2\0", -1, b"\xff" * 28, b"", 1, size, 0, 0, 0, 2, 13, 0, 0, b"", platform.encode(), uuid.bytes, b"", 0
+        b"xclbin2\0", -1, b"\xff" * 28, b"", 1, size, 0, 0, 0, 2, 13, 0, 0, b"",
+        platform.encode(), uuid.bytes, b"", 0,
     )  # fmt: skip
     return head + tail
 

@@ -18,7 +18,7 @@ RunNoop = Callable[..., Any]
 
 @pytest.fixture
 def run_noop(tmp_path: Path) -> RunNoop:
-    """`run_noop(script, *arguments, **environment)`: what the script prints as JSON. Its stderr is in the failure."""
+    """`run_noop(script, *arguments, **environment)`: what the script prints, from JSON."""
 
     def run(script: str, *arguments: str | Path, **environment: str) -> Any:
         kept = {key: value for key, value in os.environ.items() if key not in {"XILINX_XRT", "XRT_INI_PATH"}}

@@ -126,7 +126,8 @@ path = sys.argv[1]
 card = x.device(0)
 before = card.get_xclbin_uuid().to_string()
 loaded = card.load_xclbin({how})
-print(json.dumps([before, loaded.to_string(), card.get_xclbin_uuid().to_string(), loaded == x.uuid(sys.argv[2])]))
+now = card.get_xclbin_uuid().to_string()
+print(json.dumps([before, loaded.to_string(), now, loaded == x.uuid(sys.argv[2])]))
 """,
         write_axlf(tmp_path / "a.xclbin", UUID_A),
         str(UUID_A).upper(),
