@@ -17,12 +17,17 @@ from hetslurm.telemetry import GPU, Meaning
 NO_CUPY = "no CuPy: state only"
 # For one device: imports, a CUDA context and cuBLAS take most of it, the first time after a boot above all.
 DEADLINE_S = 60.0
+# Agents give a benchmark so many of their deadlines for each device.
+DEADLINES = 6.0
 RATES = frozenset(metric.name for metric in GPU if metric.meaning is Meaning.RATE)
 PROGRAM = (sys.executable, "-P", "-m", "hetslurm.gpu.measure")
 
 
 def launch(uuid: str, program: Sequence[str] = PROGRAM, deadline_s: float = DEADLINE_S) -> Rates:
-    """The rates of the device with this UUID. Never raises: what went wrong is the message."""
+    """The rates of the device with this UUID. Never raises: what went wrong is the message.
+
+    The process dies with the thread that called this.
+    """
     if not uuid:
         return Rates(message="has no UUID to choose it by")
     if program is PROGRAM and find_spec("cupy") is None:

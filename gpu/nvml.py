@@ -187,7 +187,11 @@ class Nvml:
         if code == DRIVER_NOT_LOADED:
             return self._without("the driver is not loaded")
         if code == VERSION_MISMATCH:
-            text += " (the driver was updated: load it anew or reboot, and start this agent anew)"
+            if self._known:
+                # The library in this process is the old driver's, and no process can load it twice. Whoever
+                # watches this one starts another, which takes the new library.
+                raise SystemExit("the NVIDIA driver was updated under this process")
+            text += " (the driver was updated: load its new module, or reboot)"
         return Look(ProbeState.FAILED, (), f"NVML does not start: {text}")
 
     def _without(self, why: str) -> Look:

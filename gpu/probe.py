@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from hetslurm.errors import ProbeError
 from hetslurm.gpu.fake import FILE, Fake
+from hetslurm.gpu.launch import DEADLINES, launch
 from hetslurm.gpu.nvml import Nvml
 from hetslurm.gpu.reading import Devices
 from hetslurm.gpu.sample import sample_of, why_busy
@@ -53,7 +55,9 @@ class GpuProbe:
 def open_probe(agent: AgentSite) -> Probe:
     """The probe over the fake devices of `<fake_dir>/gpu.json` where there is one, else over NVML."""
     fake = Path(agent.fake_dir) / FILE if agent.fake_dir else None
-    return GpuProbe(Fake(fake) if fake is not None and fake.is_file() else Nvml())
+    if fake is not None and fake.is_file():
+        return GpuProbe(Fake(fake))
+    return GpuProbe(Nvml(bench=partial(launch, deadline_s=DEADLINES * agent.deadline_s)))
 
 
 def _together(messages: list[tuple[int, str]], count: int) -> str:

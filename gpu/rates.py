@@ -165,13 +165,15 @@ def gemm_tflops(bench: Bench, name: str, budget: int, plan: Plan, watch: _Watch)
         once = bench.time_s(work, 1)
         if larger is None or once * (larger / edge) ** 3 * ROUNDS * BATCHES > watch.seconds:
             break
-        work = _nothing  # or its matrices would stay beside the next ones
         bench.release()
     return 2 * edge**3 / _best_s(bench, work, plan, watch) / 1e12
 
 
 def peak_bytes(edge: int, itemsize: int) -> int:
-    """Memory of three matrices, and of the random numbers of one before they are cast."""
+    """Bytes of three matrices, and of the random numbers of one before they are cast.
+
+    The three of the next smaller edge, which still live then, fit in what the last of them leaves.
+    """
     return edge * edge * (3 * itemsize + max(itemsize, 4))
 
 
@@ -190,10 +192,6 @@ def _product(bench: Bench, edge: int, dtype: Any) -> Callable[[], object]:
     product = xp.empty((edge, edge), dtype=dtype)
     # dot, not matmul: CuPy 14's matmul computes 16-bit types in fp32 where it takes its batched path.
     return lambda: xp.dot(left, right, out=product)
-
-
-def _nothing() -> None:
-    pass
 
 
 def _best_s(bench: Bench, work: Callable[[], object], plan: Plan, watch: _Watch) -> float:

@@ -71,7 +71,7 @@ def row_of(reading: Reading) -> Row:
     _put_links(values, reading)
     if reading.mig is False:
         values["mig_instances"] = 0.0
-    elif reading.mig_layout is not None:
+    elif reading.mig and reading.mig_layout is not None:
         values["mig_instances"] = float(len(reading.mig_layout))
     return Row(values, facts_of(reading))
 

@@ -246,7 +246,17 @@ def test_a_driver_of_another_version_is_a_failure_that_says_what_to_do(nvml: Any
     nvml.codes["nvmlInit"] = pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
     look = nvml.open().look()
     assert look.state is ProbeState.FAILED
-    assert "start this agent anew" in look.message
+    assert "the driver was updated: load its new module, or reboot" in look.message
+
+
+def test_a_process_that_holds_the_old_library_ends_when_the_driver_is_a_new_one(nvml: Any) -> None:
+    devices = nvml.open()
+    rows(devices)
+    nvml.lost = {0x1000: pynvml.NVML_ERROR_UNINITIALIZED, 0x1001: pynvml.NVML_ERROR_UNINITIALIZED}
+    nvml.codes["nvmlInit"] = pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+    assert devices.look().state is ProbeState.FAILED
+    with pytest.raises(SystemExit):
+        devices.look()
 
 
 def test_a_gpu_on_the_bus_that_the_driver_does_not_list_is_told(nvml: Any) -> None:
