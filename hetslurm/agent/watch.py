@@ -23,6 +23,11 @@ MEASURE_DEADLINES = 6.0
 MEASURE_AGAIN = 0.1
 
 
+def measure_deadline_s(agent: AgentSite, devices: int) -> float:
+    """What a benchmark of so many devices may take."""
+    return MEASURE_DEADLINES * agent.deadline_s * (1 + devices)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A run that ended, of which probe and what for."""
@@ -89,8 +94,7 @@ class Watch:
             return False
         if self._measurer.busy or self._measurer.stuck:
             return False
-        deadline = MEASURE_DEADLINES * self._agent.deadline_s * (1 + len(self.observed.rows))
-        self._measurer.ask("measure", deadline)
+        self._measurer.ask("measure", measure_deadline_s(self._agent, len(self.observed.rows)))
         return True
 
     def hear(self, runner: Runner) -> Outcome | None:

@@ -11,7 +11,19 @@ from hetslurm import __version__
 from hetslurm.cli.output import BAD_USAGE, complain
 from hetslurm.errors import HetslurmError
 
-COMMANDS = ("sandbox", "demo", "pools", "explain", "check", "controller", "nodes", "keys", "relay")
+COMMANDS = (
+    "sandbox",
+    "demo",
+    "pools",
+    "explain",
+    "check",
+    "controller",
+    "agent",
+    "probe",
+    "nodes",
+    "keys",
+    "relay",
+)
 
 
 def build(only: str | None = None) -> typer.Typer:
