@@ -111,17 +111,34 @@ class Card:
         for process in _entries(proc):
             if not process.name.isdecimal() or int(process.name) == own:
                 continue
-            try:
-                count += any(str(file.readlink()) in nodes for file in (process / "fd").iterdir())
-            except FileNotFoundError:
-                continue  # it ended meanwhile
-            except OSError:
+            holds = _holds(process / "fd", nodes)
+            if holds is None:
                 return None
+            count += holds
         return count
 
     def _subdevice(self, name: str) -> Path | None:
         """The folder of a part of the card, such as firewall.u.23068672: the number says nothing."""
         return next((entry for entry in _entries(self._folder) if entry.name.startswith(f"{name}.")), None)
+
+
+def _holds(folder: Path, nodes: set[str]) -> bool | None:
+    """Whether one of a process's open files is one of these; None where they cannot be looked into."""
+    try:
+        files = list(folder.iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # it ended meanwhile
+    except OSError:
+        return None
+    for file in files:
+        try:
+            if str(file.readlink()) in nodes:
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # closed meanwhile
+        except OSError:
+            return None
+    return False
 
 
 def _entries(folder: Path) -> Iterator[Path]:
