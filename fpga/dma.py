@@ -12,7 +12,7 @@ from typing import Protocol
 from hetslurm.fpga.reading import Transfer
 
 GB = 1e9
-ROUNDS = 5
+ROUNDS = 3
 PAGE_BYTES = 4096
 
 

@@ -25,7 +25,7 @@ import msgspec
 from hetslurm.errors import ProbeError
 from hetslurm.fpga.dma import round_trip
 from hetslurm.fpga.fake_card import NAME, FakeCard, FakeMemory, reading_of
-from hetslurm.fpga.reading import Look, Reading, Transfer
+from hetslurm.fpga.reading import Look, Reading, Transfer, Use
 from hetslurm.telemetry import ProbeState
 
 FILE = "fpga.json"
@@ -76,11 +76,14 @@ class FakeCards:
             return Look(ProbeState.ABSENT, message="no FPGA card: the file pretends none")
         return Look(ProbeState.OK, tuple(map(reading_of, now.cards)))
 
+    def use(self, reading: Reading) -> Use:
+        """As many processes as contexts."""
+        contexts = self._card(reading).contexts
+        return Use(contexts, contexts)
+
     def transfer(self, reading: Reading, bank: int, size: int) -> Transfer:
         """A round trip at the card's rates."""
-        card = next((card for card in self._read().cards if card.bdf == reading.bdf), None)
-        if card is None:
-            raise ProbeError(f"{self._path}: no card {reading.bdf}")
+        card = self._card(reading)
         if bank >= (card.memory_banks or 0):
             raise ProbeError(f"card {reading.bdf} has no memory bank {bank}")
         memory = FakeMemory(card, size)
@@ -88,6 +91,12 @@ class FakeCards:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _card(self, reading: Reading) -> FakeCard:
+        card = next((card for card in self._read().cards if card.bdf == reading.bdf), None)
+        if card is None:
+            raise ProbeError(f"{self._path}: no card {reading.bdf}")
+        return card
 
     def _read(self) -> Pretended:
         try:

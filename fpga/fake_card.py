@@ -61,8 +61,6 @@ def reading_of(card: FakeCard) -> Reading:
         firewall=_firewall(card.firewall_level),
         errors=card.errors,
         error=card.error,
-        contexts=card.contexts,
-        holders=card.contexts,
     )
 
 

@@ -17,7 +17,7 @@ from hetslurm.site import AgentSite
 from hetslurm.telemetry import ProbeState, Row, Sample
 
 # Long enough a transfer for its start not to count, small enough for any bank that is tested.
-TRANSFER_BYTES = 64 * MIB
+TRANSFER_BYTES = 32 * MIB
 
 
 def open_probe(agent: AgentSite, *, noop_cards: int = 0) -> FpgaProbe:
@@ -68,7 +68,7 @@ class FpgaProbe:
 
     def _measure(self, reading: Reading) -> tuple[Row, str, bool]:
         """The row, what is to be said of it, and whether that is a fault."""
-        why = why_busy(reading)
+        why = why_busy(reading, self._cards.use(reading))
         if why:
             return Row(), why, False
         try:

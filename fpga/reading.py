@@ -39,9 +39,8 @@ class Reading:
 
     `info` has the text of XRT's get_info by the name of its key; keys that XRT refused are missing.
     `xclbin_uuid` is all zeros where nothing is loaded. `errors` counts since the probe's process first saw
-    the card, and starts with what the driver still knew then; `error` is the newest in words. `contexts` are
-    open on the card's compute units, by anybody; `holders` are other processes that have it open. `why` says
-    why the card could not be read.
+    the card, and starts with what the driver still knew then; `error` is the newest in words. `why` says why
+    the card could not be read.
     """
 
     bdf: str = ""
@@ -53,9 +52,18 @@ class Reading:
     firewall: Firewall | None = None
     errors: int | None = None
     error: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Who uses a card. None: nobody would say.
+
+    `contexts` are open on its compute units, by anybody; `holders` are other processes that have it open.
+    """
+
     contexts: int | None = None
     holders: int | None = None
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,10 @@ class Cards(Protocol):
 
     def look(self) -> Look:
         """Read all cards without using them, always in the same order."""
+        ...
+
+    def use(self, reading: Reading) -> Use:
+        """Who uses a card now. Looks at every process, so not for every beat."""
         ...
 
     def transfer(self, reading: Reading, bank: int, size: int) -> Transfer:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from hetslurm.fpga import info
 from hetslurm.fpga.jsontext import word
-from hetslurm.fpga.reading import Look, Reading
+from hetslurm.fpga.reading import Look, Reading, Use
 from hetslurm.telemetry import Row, Sample
 
 NOTHING_LOADED = "00000000-0000-0000-0000-000000000000"
@@ -63,15 +63,15 @@ def facts_of(reading: Reading) -> Mapping[str, str]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def why_busy(reading: Reading) -> str:
+def why_busy(reading: Reading, use: Use) -> str:
     """Why a DMA test must leave this card alone; "" where it is idle."""
-    unknown = reading.contexts is None or reading.holders is None
+    unknown = use.contexts is None or use.holders is None
     reasons = (
         (reading.ready is False, reading.why or "not ready"),
         (bool(reading.why), reading.why),
         (unknown, "cannot tell whether it is idle"),
-        (bool(reading.contexts), f"in use: {reading.contexts} open contexts"),
-        (bool(reading.holders), f"in use: {reading.holders} processes have it open"),
+        (bool(use.contexts), f"in use: {use.contexts} open contexts"),
+        (bool(use.holders), f"in use: {use.holders} processes have it open"),
         (not _is_loaded(reading), "no bitstream is loaded, and without one its memory cannot be reached"),
         (info.banks(_text(reading, "memory")) == (), "no memory bank is enabled"),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from hetslurm.errors import ProbeError
 from hetslurm.fpga import pci
 from hetslurm.fpga.dma import round_trip
-from hetslurm.fpga.reading import Look, Reading, Transfer
+from hetslurm.fpga.reading import Look, Reading, Transfer, Use
 from hetslurm.fpga.records import Tally
 from hetslurm.fpga.xrt import XRT_ERRORS, Device, Runtime, load
 from hetslurm.telemetry import ProbeState
@@ -43,13 +43,17 @@ class XrtCards:
         except ProbeError as error:
             return Look(ProbeState.ABSENT, message=str(error))
         if self._noop_cards:
-            readings = [
-                self._read_xrt(runtime, index, Reading(contexts=0, holders=0))
-                for index in range(self._noop_cards)
-            ]
+            readings = [self._read_xrt(runtime, index, Reading()) for index in range(self._noop_cards)]
         else:
             readings = [self._read(runtime, bdf) for bdf in found]
         return Look(ProbeState.OK, tuple(readings))
+
+    def use(self, reading: Reading) -> Use:
+        """From the driver and from every process. noop's devices are this process's own."""
+        if not reading.bdf:
+            return Use(0, 0)
+        card = pci.Card(reading.bdf, self._sys)
+        return Use(card.contexts(), card.holders(os.getpid()))
 
     def transfer(self, reading: Reading, bank: int, size: int) -> Transfer:
         """A DMA round trip through a new buffer in that bank."""
@@ -84,8 +88,6 @@ class XrtCards:
             firewall=card.firewall(),
             errors=None if records is None else self._tallies[bdf].add(records),
             error=records[-1].text if records else "",
-            contexts=card.contexts(),
-            holders=card.holders(os.getpid()),
         )
         if seen.ready is False:
             # Asking such a card can take minutes, and it has nothing to say.

@@ -119,7 +119,7 @@ def test_bytes_that_come_back_wrong_are_a_fault_of_that_card(probe: Probe, path:
     sample = probe.measure()
     assert sample.state is ProbeState.FAILED
     assert sample.message == (
-        "0000:3c:00.1: DMA: 1 of 16384 pages came back wrong, the first byte at 0x2000000"
+        "0000:3c:00.1: DMA: 1 of 8192 pages came back wrong, the first byte at 0x1000000"
     )
     assert set(sample.rows[0].values) == {"dma_write_gbs", "dma_read_gbs"}
     assert sample.rows[1].values == {}

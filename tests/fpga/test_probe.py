@@ -11,7 +11,7 @@ from hetslurm.errors import ProbeError
 from hetslurm.fpga import xrt_cards
 from hetslurm.fpga.fake import FILE, write_fake
 from hetslurm.fpga.probe import FpgaProbe, open_probe
-from hetslurm.fpga.reading import Look, Reading, Transfer
+from hetslurm.fpga.reading import Look, Reading, Transfer, Use
 from hetslurm.fpga.xrt_cards import XrtCards
 from hetslurm.site import AgentSite
 from hetslurm.telemetry import ProbeState
@@ -174,8 +174,11 @@ class _Cards:
         info = {"memory": str(tree).replace("'", '"')}
         return Look(
             ProbeState.OK,
-            (Reading(bdf=BDF, ready=True, info=info, xclbin_uuid="a", contexts=0, holders=0),),
+            (Reading(bdf=BDF, ready=True, info=info, xclbin_uuid="a"),),
         )
+
+    def use(self, reading: Reading) -> Use:
+        return Use(0, 0)
 
     def transfer(self, reading: Reading, bank: int, size: int) -> Transfer:
         self.tried.append(bank)
@@ -198,3 +201,9 @@ def test_a_card_none_of_whose_banks_takes_data_has_failed() -> None:
     sample = FpgaProbe(_Cards(refused=3)).measure()
     assert (sample.state, sample.message) == (ProbeState.FAILED, f"{BDF}: bank 2 is out of reach")
     assert sample.rows[0].values == {}
+
+
+def test_a_card_of_which_nobody_can_tell_who_uses_it_is_left_alone(tmp_path: Path) -> None:
+    """The real path from the kernel's folder: it has neither the driver's contexts nor a device node."""
+    use = XrtCards(sys=_one_card(tmp_path)).use(Reading(bdf=BDF))
+    assert use == Use(None, None)

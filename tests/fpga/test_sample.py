@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from hetslurm.fpga import info
-from hetslurm.fpga.reading import Firewall, Link, Look, Reading
+from hetslurm.fpga.reading import Firewall, Link, Look, Reading, Use
 from hetslurm.fpga.sample import NOTHING_LOADED, banks_to_test, row_of, sample_of, why_busy
 from hetslurm.telemetry import FPGA, Meaning, ProbeState
 
 Golden = Callable[[str], dict[str, str]]
+IDLE = Use(contexts=0, holders=0)
 LOADED = "5f9d2a54-7e5c-4d12-9c40-2f6f1f0d7a11"
 
 
@@ -29,8 +30,6 @@ def u250(golden: Golden) -> Reading:
         xclbin="align.xclbin",
         firewall=Firewall(0, 0),
         errors=0,
-        contexts=0,
-        holders=0,
     )
 
 
@@ -168,7 +167,7 @@ def test_a_card_that_cannot_be_read_says_so_beside_the_others(u250: Reading) -> 
 
 
 def test_an_idle_card_may_be_worked(u250: Reading) -> None:
-    assert why_busy(u250) == ""
+    assert why_busy(u250, IDLE) == ""
 
 
 @pytest.mark.parametrize(
@@ -176,16 +175,25 @@ def test_an_idle_card_may_be_worked(u250: Reading) -> None:
     [
         ({"ready": False}, "not ready"),
         ({"why": "XRT cannot open it: nope"}, "nope"),
-        ({"contexts": None}, "cannot tell"),
-        ({"holders": None}, "cannot tell"),
-        ({"contexts": 2}, "2 open contexts"),
-        ({"holders": 1}, "1 processes have it open"),
         ({"xclbin_uuid": NOTHING_LOADED}, "no bitstream"),
         ({"xclbin_uuid": None}, "no bitstream"),
     ],
 )
-def test_a_card_that_is_not_surely_idle_is_left_alone(u250: Reading, change: Any, words: str) -> None:
-    assert words in why_busy(replace(u250, **change))
+def test_a_card_that_is_in_no_state_for_it_is_left_alone(u250: Reading, change: Any, words: str) -> None:
+    assert words in why_busy(replace(u250, **change), IDLE)
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (Use(None, 0), "cannot tell"),
+        (Use(0, None), "cannot tell"),
+        (Use(2, 0), "2 open contexts"),
+        (Use(0, 1), "1 processes have it open"),
+    ],
+)
+def test_a_card_that_somebody_may_use_is_left_alone(u250: Reading, use: Use, words: str) -> None:
+    assert words in why_busy(u250, use)
 
 
 def test_a_card_without_an_enabled_bank_is_left_alone(u250: Reading) -> None:
@@ -193,7 +201,7 @@ def test_a_card_without_an_enabled_bank_is_left_alone(u250: Reading) -> None:
         for bank in tree["board"]["memory"]["memories"]:
             bank["enabled"] = "false"
 
-    assert "no memory bank" in why_busy(_changed(u250, "memory", disable))
+    assert "no memory bank" in why_busy(_changed(u250, "memory", disable), IDLE)
 
 
 def test_dma_goes_through_large_banks_of_the_card_only(u250: Reading) -> None:

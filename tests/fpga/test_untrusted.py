@@ -15,7 +15,7 @@ from hetslurm.errors import ProbeError
 from hetslurm.fpga import jsontext
 from hetslurm.fpga.axlf import HEADER_BYTES, parse_axlf
 from hetslurm.fpga.fake import PROBE_FAULTS, parse_fake
-from hetslurm.fpga.reading import Reading
+from hetslurm.fpga.reading import Reading, Use
 from hetslurm.fpga.records import CAPACITY, FILE_BYTES, parse_records
 from hetslurm.fpga.sample import row_of, why_busy
 
@@ -63,7 +63,7 @@ def test_any_json_makes_a_row_of_finite_numbers_without_false_zeros(info: dict[s
     assert all(isinstance(fact, str) and 0 < len(fact) <= jsontext.FACT_MAX for fact in row.facts.values())
     assert "firewall_level" not in row.values
     assert "ready" not in row.values
-    assert why_busy(reading)
+    assert why_busy(reading, Use())
 
 
 @given(TREES)
