@@ -56,7 +56,6 @@ class Board(Columns):
         self._slot_of: dict[str, int] = {}
         self._allowed: frozenset[str] | None = None
         self._serials = itertools.count(1)
-        self._new_life = np.zeros(0, np.bool_)
 
     def __len__(self) -> int:
         """Nodes that it knows."""
@@ -133,7 +132,10 @@ class Board(Columns):
         nodes.sent_at[at] = sent_at
         nodes.skew_s[at] = sent_at - received_at
         nodes.beat_s[at] = [report.beat_s for report in reports]
-        self._new_life[at] = ~same_life
+        if not same_life.all():
+            # Another agent counts its runs anew.
+            for table in self.probes.values():
+                table.on_node.runs[at[~same_life]] = -1
         self._take_probes(at, reports, received_at)
         self.counts.taken += len(reports)
 
@@ -169,8 +171,6 @@ class Board(Columns):
             self._slot_of[name] = slot
         for table in self.probes.values():
             table.room_for_nodes(self.nodes.size, 1)
-        if len(self._new_life) < self.nodes.size:
-            self._new_life = np.zeros(self.nodes.size, np.bool_)
 
     def _take_probes(self, at: Ints, reports: Sequence[Report], received_at: Floats) -> None:
         """`at` has the reports' slots."""
@@ -198,7 +198,6 @@ class Board(Columns):
                 at[chosen],
                 probes if newest is None else list(newest.values()),
                 received_at[chosen],
-                self._new_life,
                 serials=self._serials,
                 max_rows=ROWS_PER_NODE * self._max_nodes,
             )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetslurm.bus.wire import MAX_BYTES, ProbeReport
-from hetslurm.health.columns import RECENT_S, Floats, Ints, Mask, ProbeTable
+from hetslurm.health.columns import RECENT_S, Floats, Ints, ProbeTable
 from hetslurm.telemetry import UNKNOWN, ProbeState
 
 # Past this a number is no measurement, and its differences would overflow.
@@ -31,19 +31,15 @@ def fill(
     nodes: Ints,
     reports: Sequence[ProbeReport],
     received_at: Floats,
-    is_new_life: Mask,
     *,
     serials: Iterator[int],
     max_rows: int,
 ) -> int:
-    """Take one report a node (slots `nodes`, no slot twice). Returns how many rows found no room.
-
-    `is_new_life` has one flag a slot of the node table: the agent is another than before.
-    """
+    """Take one report a node (slots `nodes`, no slot twice). Returns how many rows found no room."""
     on_node = table.on_node
     runs = whole_numbers([report.runs for report in reports])
     states = np.array([report.state for report in reports], np.int8)
-    is_new = (runs != on_node.runs[nodes]) | (states != on_node.state[nodes]) | is_new_life[nodes]
+    is_new = (runs != on_node.runs[nodes]) | (states != on_node.state[nodes])
     if not is_new.all():
         chosen = np.flatnonzero(is_new)
         if not len(chosen):
