@@ -1,8 +1,8 @@
 """How one drain is set and taken back, so that no admin's drain is ever taken for ours.
 
 Slurm overwrites a node's reason without comparing, so a look at the node before and after a change of ours
-does not show a drain that somebody set in between. What shows it is slurmctld's own count of node changes: only
-when it rose by exactly one was ours the only change. Else the node stays drained, and is the admins'.
+does not show a drain that somebody set in between. What shows it is slurmctld's own count of node changes:
+only when it rose by exactly one was ours the only change. Else the node stays drained, and is the admins'.
 """
 
 from __future__ import annotations

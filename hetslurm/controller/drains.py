@@ -33,7 +33,7 @@ from hetslurm.pool import Pool
 from hetslurm.site import HealthSite
 from hetslurm.slurm.protocol import SlurmAdapter
 
-MAX_ACTS = 8  # a cycle, of six commands each, ten at the most
+MAX_ACTS = 8  # a cycle, of seven commands each, eleven at the most
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0
 TRIM_EVERY_S = 86400.0
 _VERBS: dict[type[Action], str] = {Drain: "drain", Undrain: "undrain", Reassert: "drain again"}
@@ -84,6 +84,7 @@ class Drains:
         self._quiet: dict[str, float] = {}
         self._calm: dict[str, float] = {}
         self._seen: dict[str, float] = {}
+        self._set_under: dict[str, float] = {}
         self._trouble: dict[str, _Trouble] = {}
         self._told: dict[str, str] = {}
         self._totals = dict.fromkeys(("drain", "undrain", "drain again", "settle", "failure"), 0)
@@ -138,6 +139,7 @@ class Drains:
         asks_updates = asks_start = False
         drained = {entry.node for entry in entries if entry.state is State.DRAINED}
         self._seen = {node: at for node, at in self._seen.items() if node in drained}
+        self._set_under = {node: at for node, at in self._set_under.items() if node in drained}
         for entry in entries:
             node = nodes.get(entry.node)
             if node is None:
@@ -158,6 +160,7 @@ class Drains:
             quiet_since=self._quiet,
             calm_since=self._calm,
             seen_at=self._seen,
+            set_under=self._set_under,
             updates=self._ask_updates() if asks_updates else None,
             started_at=self._ask_start() if asks_start else None,
         )
@@ -227,6 +230,8 @@ class Drains:
         """Do it. What is returned ends the cycle's acts: slurmctld does not answer."""
         node = _node(action)
         try:
+            if not isinstance(action, Undrain):
+                self._set_under[node] = self._adapter.controller_started_at()
             outcome = self._do(action)
         except SlurmError as failed:
             times = self._trouble[node].times + 1 if node in self._trouble else 1

@@ -69,8 +69,9 @@ class Scene:
 
     `entries`: the ledger's, of which the newest of each node decides. `quiet_since`: since when fresh reports
     of a node have had no hard finding but pardoned ones, `calm_since`: none at all; nodes of which neither
-    holds are absent. `seen_at`: when this process last saw a drain of ours in place. `updates`: slurmctld's
-    count of node changes, `started_at`: its start; both only where an entry needs them.
+    holds are absent. `seen_at`: when this process last saw a drain of ours in place, `set_under`: the start
+    of the slurmctld that it was set under. `updates`: slurmctld's count of node changes, `started_at`: its
+    start; both only where an entry needs them.
     """
 
     nodes: Mapping[str, Node]
@@ -83,6 +84,7 @@ class Scene:
     quiet_since: Mapping[str, float] = field(default_factory=dict)
     calm_since: Mapping[str, float] = field(default_factory=dict)
     seen_at: Mapping[str, float] = field(default_factory=dict)
+    set_under: Mapping[str, float] = field(default_factory=dict)
     updates: int | None = None
     started_at: float | None = None
 
