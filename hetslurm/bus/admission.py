@@ -53,6 +53,10 @@ class Admission:
         self._revoked = registry.revoked
         self._names = {entry.public: entry.node for entry in registry.entries}
 
+    def knows(self, key: str) -> bool:
+        """Is this key in the registry, in force or not?"""
+        return key in self._names
+
     def verdict(self, key: str) -> tuple[bytes, bytes]:
         """May this key connect?"""
         if key in self._peers:

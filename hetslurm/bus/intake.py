@@ -180,7 +180,13 @@ class Intake:
                 request = zap.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            zap.send_multipart(answer(request, self._admission.verdict))
+            zap.send_multipart(answer(request, self._verdict))
+
+    def _verdict(self, key: str) -> tuple[bytes, bytes]:
+        """A key that is not known may have been issued a moment ago."""
+        if not self._admission.knows(key) and self._follow.refresh(at_once=True):
+            self._admission.use(self._follow.registry)
+        return self._admission.verdict(key)
 
     def _note(self, events: zmq.Socket[bytes]) -> None:
         for _ in range(BATCH):
@@ -214,6 +220,7 @@ class _Sockets:
 
     def close(self) -> None:
         self.reports.disable_monitor()
+        self.events.close(0)
         self._context.destroy(linger=0)
 
 

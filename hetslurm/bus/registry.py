@@ -97,10 +97,10 @@ class Follow:
         self._seen = _stamp(self._path)
         self.registry = load_registry(folder)
 
-    def refresh(self) -> bool:
-        """True when there is a new `registry`."""
+    def refresh(self, *, at_once: bool = False) -> bool:
+        """True when there is a new `registry`. `at_once`: look though less than a second has passed."""
         now = self._clock.monotonic()
-        if now - self._looked_at < LOOK_EVERY_S:
+        if not at_once and now - self._looked_at < LOOK_EVERY_S:
             return False
         self._looked_at = now
         stamp = _stamp(self._path)

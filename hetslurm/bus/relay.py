@@ -22,6 +22,8 @@ HIGH_WATER = 8192
 HANDSHAKE_MS = 30_000
 RECONNECT_MS = (200, 10_000)
 HEARTBEAT_MS = (5_000, 20_000)
+# libzmq gives up for good where a key is refused, and a key may be issued again.
+REOPEN_S = 10.0
 
 
 class Relay:
@@ -52,13 +54,15 @@ class Relay:
         self._out: zmq.Socket[bytes] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._forwarded = 0
+        self._clock = clock or SystemClock()
+        self._went_on_at = 0.0
         self._intake = Intake(
             listen,
             folder,
             ServerKey(key.public, key.secret),
             self._forward,
             log=log,
-            clock=clock or SystemClock(),
+            clock=self._clock,
             beat_s=site.beat_s,
             limit=reports_per_beat,
         )
@@ -76,9 +80,9 @@ class Relay:
     def start(self) -> None:
         """Connect, and listen from now on."""
         self._context = zmq.Context()
-        self._out = _upstream(self._context, self._key)
+        self._went_on_at = self._clock.monotonic()
         try:
-            self._out.connect(self._connect)
+            self._out = _upstream(self._context, self._key, self._connect)
             self._intake.start()
         except zmq.ZMQError as error:
             self._close()
@@ -117,8 +121,19 @@ class Relay:
                 break
             sent += 1
         self._forwarded += sent
+        if sent:
+            self._went_on_at = self._clock.monotonic()
         if sent < len(accepted):
             self._intake.count("overflow", len(accepted) - sent)
+            self._reopen_late()
+
+    def _reopen_late(self) -> None:
+        """A connection that took nothing for long is made anew."""
+        now = self._clock.monotonic()
+        if now - self._went_on_at >= REOPEN_S and self._out is not None and self._context is not None:
+            self._out.close(0)
+            self._out = _upstream(self._context, self._key, self._connect)
+            self._went_on_at = now
 
     def _close(self) -> None:
         if self._context is not None:
@@ -126,7 +141,7 @@ class Relay:
         self._context = self._out = None
 
 
-def _upstream(context: zmq.Context[zmq.Socket[bytes]], key: NodeKey) -> zmq.Socket[bytes]:
+def _upstream(context: zmq.Context[zmq.Socket[bytes]], key: NodeKey, connect: str) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.PUSH)
     for option, value in (
         (zmq.LINGER, 0),
@@ -143,4 +158,9 @@ def _upstream(context: zmq.Context[zmq.Socket[bytes]], key: NodeKey) -> zmq.Sock
     socket.setsockopt(zmq.CURVE_PUBLICKEY, key.public)
     socket.setsockopt(zmq.CURVE_SECRETKEY, key.secret)
     socket.setsockopt(zmq.CURVE_SERVERKEY, key.server_public)
+    try:
+        socket.connect(connect)
+    except zmq.ZMQError:
+        socket.close(0)
+        raise
     return socket

@@ -15,10 +15,9 @@ DOMAIN = b"hetslurm"
 
 Verdict = Callable[[str], tuple[bytes, bytes]]
 ACCEPT = (b"200", b"OK")
-# After a 400 libzmq's client never tries again: right for a revoked key, which nothing brings back. A key
-# that is not known may be known soon (a copy of the registry, a minute old); after 300 the client retries.
+# After a 400 libzmq's client is told at once and never tries again; ours open a new socket, later and later.
 REVOKED = (b"400", b"revoked")
-UNKNOWN = (b"300", b"unknown")
+UNKNOWN = (b"400", b"unknown")
 _MALFORMED = (b"500", b"malformed")
 _REQUEST_FRAMES = 9
 
