@@ -12,7 +12,7 @@ from getopt import GetoptError, getopt
 from pathlib import Path
 
 from hetslurm.agent.nursery import Nursery
-from hetslurm.agent.probes import OPENERS
+from hetslurm.agent.probes import OPENERS, preload
 from hetslurm.errors import HetslurmError
 
 BAD_USAGE = 2
@@ -23,7 +23,7 @@ def main() -> int:
     """The exit status: 1 where the one report of --once reached nobody, 2 for what was refused."""
     try:
         options = dict(getopt(sys.argv[1:], "", _OPTIONS)[0])
-        with Nursery(OPENERS) as nursery:
+        with Nursery(OPENERS, preload) as nursery:
             return _run(options, nursery)
     except (HetslurmError, GetoptError) as error:
         sys.stderr.write(f"hetslurm agent: {error}\n")

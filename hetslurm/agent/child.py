@@ -18,6 +18,10 @@ from hetslurm.telemetry import Probe, ProbeState, Sample
 
 Opener: TypeAlias = Callable[[AgentSite], Probe]
 
+# Made before any child is forked, so that all share them.
+_openings = msgspec.msgpack.Decoder(Opening)
+_requests = msgspec.msgpack.Decoder(Request)
+
 
 class _Gone(Exception):
     """The agent has closed its end."""
@@ -26,12 +30,11 @@ class _Gone(Exception):
 def serve(line: socket.socket, openers: Mapping[str, Opener]) -> None:
     """Answer requests until the agent closes its end of the line."""
     with suppress(_Gone, OSError):
-        opening = msgspec.msgpack.decode(_take(line), type=Opening)
+        opening = _openings.decode(_take(line))
         probe: Probe | None = None
-        requests = msgspec.msgpack.Decoder(Request)
         try:
             while True:
-                request = requests.decode(_take(line))
+                request = _requests.decode(_take(line))
                 begun = time.monotonic()
                 try:
                     if probe is None:

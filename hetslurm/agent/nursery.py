@@ -15,7 +15,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +47,14 @@ class Ended:
 class Nursery:
     """The agent's side. Start it before any thread; ProbeError when the nursery itself is gone."""
 
-    def __init__(self, openers: Mapping[str, Opener]) -> None:
+    def __init__(self, openers: Mapping[str, Opener], preload: Callable[[], None] = lambda: None) -> None:
+        """`preload` imports, in the nursery, what many children need."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         agent = os.getpid()
         self.pid = os.fork()
         if not self.pid:
             mine.close()
-            _live(theirs, agent, openers)
+            _live(theirs, agent, openers, preload)
         theirs.close()
         mine.setblocking(False)
         self._line = mine
@@ -137,12 +138,15 @@ def _how(status: int) -> str:
     return f"died of signal {-status}"
 
 
-def _live(line: socket.socket, agent: int, openers: Mapping[str, Opener]) -> None:
+def _live(
+    line: socket.socket, agent: int, openers: Mapping[str, Opener], preload: Callable[[], None]
+) -> None:
     """The nursery's whole life; never returns."""
     code = 1
     try:
         _leave_family(line.fileno())
         _die_with(agent, b"hetslurm-nursery")
+        preload()
         gc.collect()
         gc.freeze()  # or each child's collector would copy what all of them share
         _Cradle(line, openers).run()

@@ -1,8 +1,13 @@
-"""Where the probes are. A probe's code is loaded in its own process only."""
+"""Where the probes are. Their code is loaded in the nursery and its children only.
+
+What a child imports it has to itself; what is loaded before the fork, all share.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 
 from hetslurm.agent.child import Opener
 from hetslurm.site import AgentSite
@@ -44,6 +49,13 @@ def _fpga(agent: AgentSite) -> Probe:
     from hetslurm.fpga.probe import open_probe  # noqa: PLC0415
 
     return open_probe(agent)
+
+
+def preload() -> None:
+    """Import the code of all probes; one that cannot be imported says so when it is opened."""
+    for module in ("hetslurm.host", "hetslurm.gpu.probe", "hetslurm.fpga.probe"):
+        with suppress(Exception):
+            import_module(module)
 
 
 OPENERS: Mapping[str, Opener] = {"host": _host, "link": _link, "mount": _mount, "gpu": _gpu, "fpga": _fpga}
