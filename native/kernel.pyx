@@ -11,7 +11,7 @@ import numpy as np
 
 from hetslurm.errors import SnapshotError
 
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.stdlib cimport posix_memalign
 
@@ -26,6 +26,10 @@ cdef extern from "<snapshot.h>":
     int het_view_check(const void *slot, size_t size, int check_sum, het_view *view) noexcept nogil
 
 
+cdef extern from "<class_floor.h>":
+    void het_set_floors(het_view *view, het_floor *floors) noexcept nogil
+
+
 cdef class View:
     """A private, checked copy of one snapshot slot.
 
@@ -34,11 +38,13 @@ cdef class View:
     """
     cdef het_view view
     cdef void *memory
+    cdef het_floor *floors
 
     def __cinit__(self, const unsigned char[::1] slot not None, bint check_sum=True):
         cdef size_t size = slot.shape[0]
         cdef int status
         self.memory = NULL
+        self.floors = NULL
         if posix_memalign(&self.memory, 64, size + 64) != 0:
             self.memory = NULL
             raise MemoryError
@@ -48,8 +54,13 @@ cdef class View:
             status = het_view_check(self.memory, size, check_sum, &self.view)
         if status != HET_SNAP_OK:
             raise SnapshotError(f"the snapshot is refused: {het_snap_text(status).decode('ascii')}")
+        self.floors = <het_floor *>malloc((self.view.n_classes + 1) * sizeof(het_floor))
+        if self.floors == NULL:
+            raise MemoryError
+        het_set_floors(&self.view, self.floors)
 
     def __dealloc__(self):
+        free(self.floors)
         free(self.memory)
 
     cdef str text(self, uint32_t at):

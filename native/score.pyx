@@ -74,6 +74,13 @@ cdef het_columns columns_at(const het_columns *of, size_t slot) noexcept nogil:
     return to
 
 
+cdef inline bint suits_all(const het_floor *floor, const het_alt *alt) noexcept nogil:
+    """Whether every pool of the class is large enough for the alternative."""
+    return (alt.nodes <= floor.nodes and alt.cpus <= floor.cpus and alt.devices <= floor.devices
+            and alt.mem_mb <= floor.mem_mb and alt.limit_min <= floor.limit_min and alt.nodes <= floor.max_nodes
+            and alt.nodes >= floor.min_nodes)
+
+
 cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, const uint32_t *row,
                const het_backlog *backlog, uint32_t cls, het_needs needs, const het_columns *to) noexcept nogil:
     """Reasons, times, money and energy of one alternative on the pools of one class."""
@@ -88,11 +95,14 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
         het_pass_startup(n, alt.bitstream, startup, view.pool.bitstream + first, view.pool.bitstream_id + first,
                          view.pool.bitstream_s + first, to.startup)
         startup = to.startup
-    het_pass_filter(n, alt, alt.reasons, row + first, view.pool.reasons + first, view.pool.nodes + first,
-                    view.pool.cpus_per_node + first, view.pool.max_cpus_per_node + first,
-                    view.pool.devices_per_node + first, view.pool.mem_mb_per_node + first,
-                    view.pool.max_mem_mb_per_node + first, view.pool.limit_min + first, view.pool.min_nodes + first,
-                    view.pool.max_nodes + first, to.why)
+    if view.floor and suits_all(view.floor + cls, alt):
+        het_pass_open(n, alt.reasons, row + first, view.pool.reasons + first, to.why)
+    else:
+        het_pass_filter(n, alt, alt.reasons, row + first, view.pool.reasons + first, view.pool.nodes + first,
+                        view.pool.cpus_per_node + first, view.pool.max_cpus_per_node + first,
+                        view.pool.devices_per_node + first, view.pool.mem_mb_per_node + first,
+                        view.pool.max_mem_mb_per_node + first, view.pool.limit_min + first,
+                        view.pool.min_nodes + first, view.pool.max_nodes + first, to.why)
     het_pass_size(n, need, view.pool.units + first, <const int64_t *>(view.pool.units + first), <int64_t *>to.energy,
                   to.why)
     het_pass_wait(n, view.pool.wait_s + first, view.n_pools, <const int64_t *>to.energy, to.t)

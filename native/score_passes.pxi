@@ -30,6 +30,7 @@ cdef extern from *:
     /* Declared here first, since Cython cannot give its functions attributes. */
     HET_LANES static void het_pass_filter(size_t, const struct het_alt *, uint32_t, het_u4, het_u4, het_i4, het_i4,
         het_i4, het_i4, het_i4, het_i4, het_i4, het_i4, het_i4, het_bits);
+    HET_LANES static void het_pass_open(size_t, uint32_t, het_u4, het_u4, het_bits);
     HET_LANES static void het_pass_size(size_t, double, het_f8, het_f8_bits, het_sizes, het_bits);
     HET_LANES static void het_pass_backlog(size_t, double, het_f8, het_f8, het_f8, het_f8, het_out);
     HET_LANES static double het_pass_run(size_t, double, het_f8, het_out);
@@ -78,6 +79,13 @@ cdef void het_pass_filter "het_pass_filter"(size_t n, const het_alt *alt, uint32
                   | (<uint32_t>(a_nodes > max_nodes[i])) * <uint32_t>HET_WHY_MAX_NODES
                   | (<uint32_t>(a_nodes < min_nodes[i])) * <uint32_t>HET_WHY_MIN_NODES
                   | (<uint32_t>(a_limit > limit[i])) * <uint32_t>HET_WHY_MAX_TIME)
+
+
+cdef void het_pass_open "het_pass_open"(size_t n, uint32_t always, het_u4 row, het_u4 own, het_bits why) noexcept nogil:
+    """het_pass_filter() where every pool is known to be large enough."""
+    cdef size_t i
+    for i in range(n):
+        why[i] = row[i] | own[i] | always
 
 
 cdef void het_pass_size "het_pass_size"(size_t n, double need, het_f8 units, het_f8_bits unit_bits, het_sizes size,

@@ -15,6 +15,12 @@
 #define HET_MAX_TERMS 8
 #define HET_MAX_JOB_DATA 8
 
+/* What the pools of a class have in common: see class_floor.h. */
+struct het_floor {
+	int32_t nodes, cpus, devices, mem_mb, limit_min, max_nodes; /* the least of any */
+	int32_t min_nodes;                                          /* the most of any */
+};
+
 /*
  * A checked snapshot slot: typed pointers into one contiguous copy. The bytes
  * belong to whoever made the view, and must outlive it.
@@ -47,6 +53,7 @@ struct het_view {
 #undef HET_FIELD
 	const uint64_t *ids;
 	const char *str;
+	const struct het_floor *floor; /* by class; NULL: look at each pool */
 };
 
 /* Who submits, and what the command line pinned. Decides admission per pool. */

@@ -124,6 +124,9 @@ cdef extern from "<score.h>":
         const double *bytes_per_s
         const double *egress
 
+    struct het_floor:
+        int32_t nodes, cpus, devices, mem_mb, limit_min, max_nodes, min_nodes
+
     struct het_view:
         const het_slot *slot
         uint32_t n_pools, n_classes, n_parts, n_assocs, n_estimates, n_sites, n_ids, n_bytes
@@ -136,6 +139,7 @@ cdef extern from "<score.h>":
         het_link_columns link
         const uint64_t *ids
         const char *str
+        const het_floor *floor
 
     struct het_author:
         uint32_t uid, privileged

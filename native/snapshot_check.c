@@ -97,6 +97,7 @@ static void fill(struct het_view *view, const struct het_slot *slot)
 	const char *base = (const char *) slot;
 
 	view->slot = slot;
+	view->floor = NULL;
 	view->n_pools = slot->rows[0];
 	view->n_classes = slot->rows[1];
 	view->n_parts = slot->rows[2];

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "class_floor.h"
 #include "placements.h"
 #include "snapshot.h"
 
@@ -28,6 +29,7 @@ struct copy {
 	struct het_held held; /* first: what takers get is a pointer to it */
 	struct het_reader *reader;
 	atomic_int holders;
+	struct het_floor *floors;
 	unsigned char *bytes;
 	size_t room;
 };
@@ -142,11 +144,12 @@ static enum het_snap read_header(const struct het_reader *reader, struct het_fil
 	return HET_SNAP_OK;
 }
 
-/* Make room for a slot of `used` bytes and two numbers per pool. The copy must be WRITING. */
+/* Make room for a slot of `used` bytes, two numbers per pool and the floors of its classes, which are no more
+ * than its pools. The copy must be WRITING. */
 static enum het_snap make_room(struct copy *copy, size_t used, size_t n_pools)
 {
 	size_t placed_at = (used + HET_ALIGN - 1) & ~(size_t) (HET_ALIGN - 1);
-	size_t room = placed_at + 2 * n_pools * sizeof(uint64_t);
+	size_t room = placed_at + n_pools * (2 * sizeof(uint64_t) + sizeof(struct het_floor));
 
 	if (room > copy->room) {
 		void *bytes = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -160,6 +163,7 @@ static enum het_snap make_room(struct copy *copy, size_t used, size_t n_pools)
 	}
 	copy->held.placed_units = (uint64_t *) (copy->bytes + placed_at);
 	copy->held.placed_unit_s = copy->held.placed_units + n_pools;
+	copy->floors = (struct het_floor *) (copy->held.placed_unit_s + n_pools);
 	memset(copy->held.placed_units, 0, 2 * n_pools * sizeof(uint64_t));
 	return HET_SNAP_OK;
 }
@@ -188,7 +192,10 @@ static enum het_snap copy_slot(struct het_reader *reader, const struct het_file 
 		return status;
 	if (after.generation[active] != slot.generation || memcmp(&slot, copy->bytes, sizeof(slot)))
 		return HET_SNAP_TORN;
-	return het_view_check(copy->bytes, slot.used, 1, &copy->held.view);
+	status = het_view_check(copy->bytes, slot.used, 1, &copy->held.view);
+	if (status == HET_SNAP_OK)
+		het_set_floors(&copy->held.view, copy->floors);
+	return status;
 }
 
 static struct copy *claim(struct het_reader *reader)
