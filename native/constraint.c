@@ -123,12 +123,13 @@ static const char *parse_or(const char *p, int depth, struct sum *sum)
 
 void het_constraint(const char *text, struct het_author *author)
 {
-	struct sum sum = {0};
+	struct sum sum;
 	const char *end;
 
 	author->n_terms = 0;
 	if (!text || !*skip_blanks(text))
 		return;
+	memset(&sum, 0, sizeof(sum));
 	end = parse_or(text, 0, &sum);
 	if (!end || *end)
 		return;

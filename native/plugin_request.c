@@ -98,9 +98,12 @@ static size_t share_count(char *list, size_t used, uint32_t nodes)
  */
 static void add_gres(char *list, const char *tres, uint32_t nodes)
 {
-	size_t used = strlen(list);
+	size_t used;
 
-	while (tres && *tres) {
+	if (!tres)
+		return;
+	used = strlen(list);
+	while (*tres) {
 		size_t n = strcspn(tres, ",;");
 		int named = !strncasecmp(tres, "gres:", 5) || !strncasecmp(tres, "gres/", 5);
 		int none = n == 4 && !strncasecmp(tres, "none", 4);

@@ -222,6 +222,7 @@ static void resolve_target(const struct het_target *target, const char *app, con
 {
 	double limit_s = asked->limit_min > 0 ? asked->limit_min * 60.0 : HET_FOREVER;
 
+	memset(alt, 0, sizeof(*alt));
 	alt->kind = hash_of(target->kind);
 	alt->type = hash_of(target->type);
 	alt->bitstream = bitstream_of(target->xclbin);
@@ -305,9 +306,10 @@ void het_resolve(const struct het_view *view, const struct het_request *request,
 	struct het_author *author = &resolved->author;
 	struct het_job *job = &resolved->job;
 	struct named_gres named[MAX_GRES];
-	uint32_t n_named = parse_devices(view, request, asked->gres, named);
+	uint32_t n_named = asked->gres ? parse_devices(view, request, asked->gres, named) : 0;
+	int fixed = n_named || (asked->gres && wants_none(asked->gres));
 
-	memset(resolved, 0, sizeof(*resolved));
+	memset(resolved, 0, offsetof(struct het_resolved, alt));
 	author->uid = asked->uid;
 	author->privileged = asked->privileged;
 	author->account = hash_lower(asked->account);
@@ -333,7 +335,7 @@ void het_resolve(const struct het_view *view, const struct het_request *request,
 	}
 	for (uint32_t i = 0; i < job->n_alts; i++) {
 		resolve_target(&request->target[i], request->app, asked, &resolved->alt[i]);
-		if (n_named || wants_none(asked->gres))
+		if (fixed)
 			restrict_gres(&resolved->alt[i], named, n_named);
 	}
 }

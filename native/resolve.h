@@ -41,6 +41,7 @@ struct het_resolved {
  * a pin past HET_MAX_PINS is left out only by admitting no more partitions. now_s: Unix time, for absolute
  * deadlines. resolved->author.node points to asked->node.
  * A GRES type that the author named also holds for a target that names none.
+ * Of alt[], the job's alternatives are written, and no more.
  */
 void het_resolve(const struct het_view *view, const struct het_request *request,
                  const struct het_asked *asked, int64_t now_s, struct het_resolved *resolved);
