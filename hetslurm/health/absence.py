@@ -57,7 +57,9 @@ def judge_runs(
             FIRST_STALE_S,
             np.maximum(site.silent_beats * beat, LEAST_STALE_S),
         )
-        ran = heard & ~np.isnan(runs.sampled_at[:size]) & (state != ProbeState.PENDING)
+        # Where there is no device, agents look again only now and then.
+        looks = (state != ProbeState.PENDING) & (state != ProbeState.ABSENT)
+        ran = heard & ~np.isnan(runs.sampled_at[:size]) & looks
         step(trace, ran & (now - runs.sampled_at[:size] > patience), ran, now, stale, site)
 
         def how_old(node: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hetslurm.health.rows import (
+    Rows,
     above,
     is_set,
     is_unset,
@@ -15,6 +16,14 @@ from hetslurm.health.rule import DAY_S, MINUTE_S, Rule, tell_slower
 
 # Used enough that clocks and links are as fast as they get.
 BUSY = 0.5
+
+
+def _tell_xid(rows: Rows, slot: int) -> str:
+    """The newest XID may be a harmless one that came after; its words are a fact of the device."""
+    word = rows.table.facts_of(slot).get("xid", "")
+    newest = f"; the newest: {word}" if word else ""
+    return f"an XID within the last day says that the device or its memory is broken{newest}"
+
 
 _THERMAL, _BRAKE = is_set("throttle_thermal"), is_set("throttle_power_brake")
 GPU_RULES = (
@@ -67,16 +76,17 @@ GPU_RULES = (
         "gpu",
         ("xid_hard",),
         rose_within("xid_hard", DAY_S),
-        "XID {xid_last:.0f}: the device or its memory is broken",
+        "",
         factor=0.0,
         hard_after=2,
+        say=_tell_xid,
     ),
     Rule(
         "gpu_xid_soft",
         "gpu",
         ("xid_soft",),
         rises_past("xid_soft", 3),
-        "XIDs come fast, the newest {xid_last:.0f}",
+        "XIDs come fast, {xid_soft:.0f} so far",
         factor=0.8,
     ),
     Rule(

@@ -9,7 +9,6 @@ import numpy as np
 
 from hetslurm.health.columns import RECENT_S, Floats, Mask, ProbeTable
 
-# An hour, so that `recent` of a counter that rises steadily is what it rose by in about an hour.
 _NEVER = np.inf
 
 
@@ -23,6 +22,7 @@ class Rows:
         self.now = now
         self.limits = limits
         self.baseline = baseline
+        self._ratio: Floats | None = None
 
     def __getitem__(self, metric: str) -> Floats:
         """The newest values of a metric."""
@@ -48,10 +48,12 @@ class Rows:
         """RATE metrics over their baselines, float64 (rates, slots), NaN where either is unknown."""
         if self.baseline is None or not self.table.rates:
             return None
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = self.table.values[list(self.table.rates)] / self.baseline
-        ratio[~(ratio > 0) | ~np.isfinite(ratio)] = np.nan
-        return ratio
+        if self._ratio is None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = self.table.values[list(self.table.rates)] / self.baseline
+                ratio[~((ratio > 0) & (ratio < np.inf))] = np.nan
+            self._ratio = ratio
+        return self._ratio
 
 
 Predicate: TypeAlias = Callable[[Rows], Mask]

@@ -253,9 +253,9 @@ def test_places_of_nodes_that_left_are_used_again_and_hold_nothing_of_them() -> 
         Report("n1", 1, 1, NOW, 5.0, [], {"gpu": [{}] * 10000, "": []}),
     ],
 )
-def test_no_report_that_the_wire_lets_through_breaks_the_board(report: Report) -> None:
+def test_numbers_that_the_wire_should_not_let_through_do_not_break_the_board(report: Report) -> None:
     board = Board()
-    board.take([arrive(node="n0"), Arrival(NOW, decode(encode(report))), arrive(node="n2")])
+    board.take([arrive(node="n0"), Arrival(NOW, report), arrive(node="n2")])
     assert {"n0", "n2"} <= {name for name in board.names if name}
     board.take([arrive(probe("gpu", ((1.0,) * 5,), runs=77), seq=3, agent=99)])
     assert values(board, "gpu", "n1", 0)[0] == 1.0

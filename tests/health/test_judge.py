@@ -261,6 +261,22 @@ def test_when_all_clocks_are_off_alike_it_is_ours() -> None:
         assert rig.judge().findings == {}
 
 
+def test_a_broken_gpu_s_finding_has_the_words_of_its_newest_xid() -> None:
+    rig = Rig()
+    facts = {"gpu": [{"id": "GPU-1", "xid": "79 fell off the bus"}]}
+    rig.beat({"gpu": [{"xid_hard": 0}]}, facts=facts)
+    finding = found(rig.beat({"gpu": [{"xid_hard": 1, "xid_last": 79}]}), "gpu_xid_hard")
+    assert finding is not None
+    assert finding.text.endswith("the newest: 79 fell off the bus")
+
+
+def test_a_probe_without_a_device_may_look_as_seldom_as_it_likes() -> None:
+    rig = Rig()
+    rig.beat({"fpga": []}, state=ProbeState.ABSENT, times=2)
+    judged = rig.beat({"fpga": []}, state=ProbeState.ABSENT, rerun=False, times=200)
+    assert judged.findings == {}
+
+
 def test_the_worst_device_decides_and_factors_of_one_device_multiply() -> None:
     rig = Rig()
     judged = rig.beat(
