@@ -2,7 +2,8 @@
 /*
  * Fetching ahead. Between two jobs slurmctld runs a millisecond of other code, and the caches forget ours: a
  * decision then waits for memory, line by line, for most of its time. Asked for all at once, the lines arrive
- * side by side, while the first of them are worked on. Under a real slurmctld it takes a tenth off a decision.
+ * side by side, while the first of them are worked on. Under a real slurmctld it takes a tenth off a
+ * decision.
  */
 #ifndef HETSLURM_PLUGIN_AHEAD_H
 #define HETSLURM_PLUGIN_AHEAD_H
