@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetslurm.clock import Clock
+from hetslurm.cluster import Cluster
 from hetslurm.config import SiteFile
 from hetslurm.controller.audit import Audit
 from hetslurm.controller.baselines import BaselineStore
-from hetslurm.controller.cycle import UNKNOWN, plan_cycle, slot_of
+from hetslurm.controller.cycle import UNKNOWN, Plan, plan_cycle, slot_of
 from hetslurm.controller.decisions import DecisionLog
+from hetslurm.controller.drain_ledger import DrainLedger
+from hetslurm.controller.drains import DrainReport, Drains
 from hetslurm.controller.lock import InstanceLock
 from hetslurm.controller.metrics import Facts, MetricsPage
 from hetslurm.controller.node_watch import NodeWatch
@@ -44,6 +47,7 @@ class Hands:
     placer: Placer
     notes: Notes
     watch: NodeWatch
+    drains: Drains
 
 
 class Controller:
@@ -63,8 +67,9 @@ class Controller:
         self._writer: SnapshotWriter | None = None
         self._writer_path = ""
         self._failures = 0
+        self._drains_failed = False
         self._metrics = MetricsPage(log)
-        self._newest: tuple[tuple[Pool, ...], Judgement] = ((), UNKNOWN)
+        self._newest: tuple[tuple[Pool, ...], Judgement, DrainReport] = ((), UNKNOWN, DrainReport("off"))
         now = clock.now()
         self.status = Status(pid=os.getpid(), started_at=now, updated_at=now)
 
@@ -83,17 +88,15 @@ class Controller:
             stack.callback(watch.close)
             stack.callback(self._metrics.close)
             self._writer_at(self._file.site.snapshot_path)
-            placer = Placer(
-                self._adapter,
-                decisions,
-                Audit(self._state_dir, self._clock),
-                log=self._log,
-                clock=self._clock,
-            )
+            ledger = DrainLedger(self._state_dir)
+            stack.callback(ledger.close)
+            audit = Audit(self._state_dir, self._clock)
+            placer = Placer(self._adapter, decisions, audit, log=self._log, clock=self._clock)
+            drains = Drains(self._adapter, ledger, audit, self._log, self._clock)
             notes = Notes(decisions, log=self._log, clock=self._clock)
             self._log.info("started", pid=os.getpid(), config=self._file.path, state_dir=self._state_dir)
             with suppress(Stopped):
-                self._work(Hands(placer, notes, watch), once=once)
+                self._work(Hands(placer, notes, watch, drains), once=once)
             self._notifier.stopping()
             self.status = replace(self.status, stopping=True, updated_at=self._clock.now())
             self._write_status()
@@ -170,8 +173,9 @@ class Controller:
             nodes_with_findings=len(judgement.findings),
             bus_suspected=judgement.bus_suspected,
         )
-        self._newest = (plan.pools, judgement)
         hands.watch.publish(judgement)
+        # After the snapshot: a node loses new work before it is drained.
+        self._newest = (plan.pools, judgement, self._drain(hands, cluster, plan, judgement))
         outcome = hands.placer.place(
             plan, cluster, view, until=self._clock.monotonic() + site.cycle_s, stop=self._stop
         )
@@ -183,6 +187,21 @@ class Controller:
         hands.notes.note(
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
         )
+
+    def _drain(self, hands: Hands, cluster: Cluster, plan: Plan, judgement: Judgement) -> DrainReport:
+        """Drains that cannot be done keep no held job waiting."""
+        site = self._file.site
+        try:
+            report = hands.drains.apply(
+                cluster, plan.pools, judgement, site.health, self._clock.monotonic() + site.cycle_s
+            )
+        except HetslurmError as error:
+            if not self._drains_failed:
+                self._log.error("nothing is drained", error=error)
+            self._drains_failed = True
+            return DrainReport(site.health.drain.mode)
+        self._drains_failed = False
+        return report
 
     def _writer_at(self, path: str) -> SnapshotWriter:
         if self._writer is None or self._writer_path != path:
@@ -235,13 +254,16 @@ class Controller:
         self._metrics.follow(port)
         if not port:
             return
-        pools, judgement = self._newest
+        pools, judgement, drained = self._newest
         stats = Path(self._file.site.snapshot_path).with_name("stats")
         try:
             plugin = read_stats(stats)
         except SlurmUnavailable:
             plugin = None
-        self._metrics.update(Facts(self.status, pools, judgement, hands.watch.counters(), plugin=plugin))
+        bus = hands.watch.counters()
+        self._metrics.update(
+            Facts(self.status, pools, judgement, bus, drained.counts, drained.breaker_open, plugin)
+        )
 
     def _write_status(self) -> None:
         try:

@@ -90,7 +90,7 @@ class MetricsPage(Collector):
         yield from pool_metrics(facts.pools)
         yield from node_metrics(facts.judgement)
         yield _counts("hetslurm_bus_messages", "reports and connections by what became of them", facts.bus)
-        yield _counts("hetslurm_drain_actions", "drains and undrains by what became of them", facts.drains)
+        yield from drain_metrics(facts.drains)
         yield _gauge(
             "hetslurm_drain_breaker_open", "1 while too many nodes fail at once", float(facts.breaker_open)
         )
@@ -159,6 +159,17 @@ def node_metrics(judgement: Judgement) -> Iterator[Metric]:
     for (rule, hard), count in sorted(tally.items()):
         findings.add_metric([rule, str(hard).lower()], count)
     yield findings
+
+
+def drain_metrics(counts: Mapping[str, int]) -> Iterator[Metric]:
+    """What drains came to: totals since the start, and how things stand."""
+    totals = {name.removesuffix("_total"): n for name, n in counts.items() if name.endswith("_total")}
+    yield _counts("hetslurm_drain_actions", "drains and undrains by what was done", totals)
+    now = GaugeMetricFamily("hetslurm_drains", "nodes by how drains concern them", labels=["what"])
+    for what, count in sorted(counts.items()):
+        if not what.endswith("_total"):
+            now.add_metric([what], count)
+    yield now
 
 
 def plugin_metrics(page: PluginStats) -> Iterator[Metric]:

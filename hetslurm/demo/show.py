@@ -11,6 +11,7 @@ from rich.console import Console
 
 from hetslurm.demo.run import CPU_SECONDS, play_round, work_of
 from hetslurm.demo.scenario import ROUNDS
+from hetslurm.demo.sick_node import play_sick_node
 from hetslurm.demo.table import render, row
 from hetslurm.sandbox import Sandbox, Spec, parse_nodes
 
@@ -43,7 +44,7 @@ def show(console: Console, plugin_dir: Path | None) -> list[dict[str, Any]]:
     work = work_of(CPU_SECONDS)
     with tempfile.TemporaryDirectory(prefix="hetslurm-demo-") as folder:
         Path(folder).chmod(0o755)
-        spec = Spec(parse_nodes(NODES), config_toml=PRICES)
+        spec = Spec(parse_nodes(NODES), config_toml=PRICES, agents=True)
         tell(f"A real Slurm with pretended nodes {NODES}:")
         with Sandbox.create(Path(folder) / "s", spec, plugin_dir=plugin_dir, tell=tell) as sandbox:
             for number, steps in enumerate(ROUNDS):
@@ -60,8 +61,10 @@ def show(console: Console, plugin_dir: Path | None) -> list[dict[str, Any]]:
                 tell(done.stdout.rstrip() or done.stderr.rstrip())
                 if done.returncode:
                     told["broken_promise"] = told["broken_promise"] or f"hetslurm {command[0]} failed"
+            tell("")
+            rows += play_sick_node(sandbox, work, Path(folder), tell)
             tell("stopping everything")
     console.print(render(rows))
     kept = sum(item["broken_promise"] is None for item in rows)
-    tell(f"{kept} of {len(rows)} jobs did as promised")
+    tell(f"{kept} of {len(rows)} promises were kept")
     return rows

@@ -29,20 +29,44 @@ def row(step: Step, outcome: Outcome, broken: str | None) -> dict[str, Any]:
     }
 
 
+def event_row(shows: str, took_s: float | None, *, within_s: float) -> dict[str, Any]:
+    """Something that is no job, with the same keys: it happened after `took_s` (None: never) seconds."""
+    broken = None if took_s is not None and took_s <= within_s else f"did not happen within {within_s:g} s"
+    return {
+        "job_id": None,
+        "script": None,
+        "shows": shows,
+        "accepted": None,
+        "target": None,
+        "pool": None,
+        "partition": None,
+        "state": None,
+        "wait_s": {"estimated": within_s, "actual": took_s},
+        "run_s": {"estimated": None, "actual": None},
+        "message": "",
+        "broken_promise": broken,
+    }
+
+
 def render(rows: list[dict[str, Any]]) -> Table:
     """The rows for people."""
     table = Table(title="What went where", title_justify="left")
     for heading in ("job", "script", "shows", "placement", "wait est/act s", "run est/act s", "as promised"):
         table.add_column(heading, overflow="fold")
     for item in rows:
-        if not item["accepted"]:
+        if item["accepted"] is None:
+            placement = ""
+        elif not item["accepted"]:
             placement = "refused"
         elif item["target"]:
             placement = f"{item['target']} in {item['pool']}"
         else:
             placement = f"untouched, in {item['partition']}"
         table.add_row(
-            *(Text(cell) for cell in (str(item["job_id"] or "-"), item["script"], item["shows"], placement)),
+            *(
+                Text(cell)
+                for cell in (str(item["job_id"] or "-"), item["script"] or "", item["shows"], placement)
+            ),
             _pair(item["wait_s"]),
             _pair(item["run_s"]),
             Text(f"NO: {item['broken_promise']}", "red") if item["broken_promise"] else Text("yes", "green"),

@@ -53,7 +53,7 @@ class Spec:
     plugins: bool = True
     controller: bool = True
     agents: bool = False
-    beat_s: float = 1.0
+    beat_s: float = 2.0
     accounting: bool = False
     cycle_s: float = 1.0
     on_absent: str = "hold"

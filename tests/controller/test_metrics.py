@@ -37,7 +37,7 @@ FACTS = Facts(
     pools=(POOL,),
     judgement=JUDGEMENT,
     bus={"accepted": 12, "forged": 1},
-    drains={"drained": 1},
+    drains={"drain_total": 1, "held": 1},
     breaker_open=True,
 )
 
@@ -84,7 +84,8 @@ def test_a_scrape_shows_pools_nodes_findings_bus_and_drains(page: tuple[MetricsP
     assert seen[key("hetslurm_node_health", node="gpu1", kind="gpu")] == 0
     assert seen[key("hetslurm_findings", rule="gpu_lost", hard="true")] == 1
     assert seen[key("hetslurm_bus_messages_total", what="forged")] == 1
-    assert seen[key("hetslurm_drain_actions_total", what="drained")] == 1
+    assert seen[key("hetslurm_drain_actions_total", what="drain")] == 1
+    assert seen[key("hetslurm_drains", what="held")] == 1
     assert seen[key("hetslurm_drain_breaker_open")] == 1
 
 
