@@ -8,13 +8,14 @@ for unknown. A reader takes the columns it knows: metrics are only ever appended
 
 from __future__ import annotations
 
-import math
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from itertools import repeat
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from hetslurm.telemetry import SCHEMAS, UNKNOWN, ProbeState, Sample
 
@@ -28,6 +29,13 @@ MAX_ROWS = 256
 MAX_FACT_BYTES = 1024
 
 Facts: TypeAlias = dict[str, list[dict[str, str]]]
+# What can be; msgspec holds decoded values to it, and NaN is in none.
+_Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
+_Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+_State: TypeAlias = Annotated[int, Meta(ge=0, le=int(max(ProbeState)))]
+_Number: TypeAlias = Annotated[int, Meta(gt=0)]
+_Beat: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
+_Time: TypeAlias = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
 class WireError(ValueError):
@@ -46,11 +54,11 @@ class ProbeReport(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """
 
     probe: str
-    state: int
+    state: _State
     runs: int
-    age_s: float
-    took_s: float
-    columns: int
+    age_s: _Seconds
+    took_s: _Seconds
+    columns: _Number
     values: bytes
     message: str = ""
 
@@ -62,15 +70,16 @@ class Report(msgspec.Struct, array_like=True, frozen=True, gc=False):
     `sent_at` is the node's Unix time; `facts` maps a probe to one dict a row, there on some beats only.
     """
 
-    node: str
+    node: _Name
     agent: int
-    seq: int
-    sent_at: float
-    beat_s: float
+    seq: _Number
+    sent_at: _Time
+    beat_s: _Beat
     probes: list[ProbeReport]
     facts: Facts | None = None
 
 
+_NAMES = {probe: tuple(metric.name for metric in metrics) for probe, metrics in SCHEMAS.items()}
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Report)
 
@@ -92,27 +101,19 @@ def decode(data: bytes | memoryview) -> Report:
         report = _decoder.decode(data[2:])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise WireError("garbage", f"not a report: {error}") from error
-    _check(report)
-    return report
-
-
-def _check(report: Report) -> None:
-    if not 0 < len(report.node) <= MAX_NAME:
-        raise WireError("garbage", "a node name that is empty or too long")
-    if not (report.seq > 0 and 0 < report.beat_s <= 3600 and math.isfinite(report.sent_at)):
-        raise WireError("garbage", "a sequence number, beat or time that cannot be")
     for probe in report.probes:
-        size = len(probe.values)
-        if probe.columns <= 0 or size % (8 * probe.columns) or size > 8 * probe.columns * MAX_ROWS:
+        row, size = 8 * probe.columns, len(probe.values)
+        if size % row or size > row * MAX_ROWS:
             raise WireError("garbage", f"{probe.probe}: {size} bytes are no rows of {probe.columns} numbers")
-        if not (probe.age_s >= 0 and probe.took_s >= 0 and 0 <= probe.state <= max(ProbeState)):
-            raise WireError("garbage", f"{probe.probe}: an age or state that cannot be")
+    return report
 
 
 def probe_report(sample: Sample, *, runs: int, age_s: float, took_s: float) -> ProbeReport:
     """A sample as it is sent."""
-    metrics = SCHEMAS[sample.probe]
-    values = array("d", (row.values.get(metric.name, UNKNOWN) for row in sample.rows for metric in metrics))
+    names = _NAMES[sample.probe]
+    values = array("d")
+    for row in sample.rows:
+        values.extend(map(row.values.get, names, repeat(UNKNOWN)))
     if sys.byteorder == "big":
         values.byteswap()
     return ProbeReport(
@@ -121,7 +122,7 @@ def probe_report(sample: Sample, *, runs: int, age_s: float, took_s: float) -> P
         runs=runs,
         age_s=age_s,
         took_s=took_s,
-        columns=len(metrics),
+        columns=len(names),
         values=values.tobytes(),
         message=sample.message[:MAX_FACT_BYTES],
     )
