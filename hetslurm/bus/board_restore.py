@@ -14,7 +14,7 @@ from hetslurm.health.columns import Ints
 from hetslurm.health.memory import Memory, Trace
 from hetslurm.health.rule import NodeRule, Rule
 from hetslurm.health.rules import FAILED, RULES, STALE, VANISHED
-from hetslurm.telemetry import UNKNOWN
+from hetslurm.telemetry import UNKNOWN, ProbeState
 
 
 def restore(board: Board, memory: Memory, view: BoardView) -> int:
@@ -45,6 +45,7 @@ def _restore_probe(board: Board, view: BoardView, probe: str, at: Ints) -> None:
     kept = np.flatnonzero(at >= 0)
     for name in RUN_COLUMNS:
         getattr(table.on_node, name)[at[kept]] = column[f"{probe}.{name}"][kept]
+    np.clip(table.on_node.state, 0, max(ProbeState), out=table.on_node.state)
     for place in kept.tolist():
         facts = view.facts_of(probe, place)
         if facts:

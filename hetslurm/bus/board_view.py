@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from hetslurm.bus.board_file import NODE_COLUMNS, RISE_COLUMNS, RUN_COLUMNS, Header, parse, read_bytes
+from hetslurm.bus.wire import MAX_ROWS
 from hetslurm.errors import BusError
 from hetslurm.health.judgement import Finding
 from hetslurm.telemetry import ProbeState
@@ -223,7 +224,12 @@ def _fits(header: Header, columns: Mapping[str, np.ndarray[Any, Any]]) -> bool:
             if blob is None or (np.diff(ends, prepend=0) < 0).any() or (len(ends) and ends[-1] > len(blob)):
                 return False
         index = columns.get(f"{probe}.index")
-        if index is None or (len(index) and index.min() < 0):
+        if index is None or (len(index) and not 0 <= index.min() <= index.max() < MAX_ROWS):
+            return False
+        places = ("node", "index", "rise_counter", "rise_row", "facts_end", "facts", *RUN_COLUMNS[:3])
+        if any(
+            columns[f"{probe}.{of}"].dtype.kind not in "iu" for of in places if f"{probe}.{of}" in columns
+        ):
             return False
     return all(name in columns and columns[name].shape == shape for name, shape in wanted.items())
 
