@@ -72,6 +72,7 @@ class Agent:
             self._ward = Ward(
                 site.agent, self._nursery, beat_s=site.bus.beat_s, clock=self._clock, chance=self._chance
             )
+            stack.callback(self._ward.stop)
             self._reporter = Reporter(self._node, randbits(63), site.bus.beat_s)
             self._sender = self._open_sender(site.bus)
             stack.callback(lambda: self._sender.close(ONCE_LINGER_S if once else 0.0))

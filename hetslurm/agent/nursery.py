@@ -59,6 +59,7 @@ class Nursery:
         mine.setblocking(False)
         self._line = mine
         self._last = 0
+        self._ended = False
         self.pids: dict[int, int] = {}
 
     def fileno(self) -> int:
@@ -105,9 +106,12 @@ class Nursery:
                 ended.append(Ended(child, _how(status)))
 
     def close(self) -> None:
-        """End the nursery and all children, in little more than GRACE_S; what cannot be killed is left."""
+        """End the nursery and all children, within 3 GRACE_S; what cannot be killed is left."""
+        if self._ended:
+            return
+        self._ended = True
         self._line.close()
-        until = time.monotonic() + 2 * GRACE_S
+        until = time.monotonic() + 3 * GRACE_S
         while time.monotonic() < until:
             if os.waitpid(self.pid, os.WNOHANG)[0]:
                 return
@@ -203,7 +207,10 @@ class _Cradle:
                     os.read(self._ear, 4096)
                 self._reap()
             if self._line in ready:
-                order, files, _, _ = socket.recv_fds(self._line, _ORDER.size, 1)
+                try:
+                    order, files, _, _ = socket.recv_fds(self._line, _ORDER.size, 1)
+                except ConnectionError:  # the agent left without reading all notices
+                    break
                 if not order:
                     break
                 self._follow(order, files)
@@ -269,11 +276,15 @@ class _Cradle:
 
     def _end(self) -> None:
         """Their lines have ended with the agent's: let them close their devices, and kill the rest."""
-        until = time.monotonic() + GRACE_S
+        self._reap_for(GRACE_S)
+        for pid in self._pids.values():
+            self._kill(pid)
+        self._reap_for(GRACE_S)
+
+    def _reap_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
         while self._pids and (left := until - time.monotonic()) > 0:
             select([self._ear], [], [], left)
             with suppress(BlockingIOError):
                 os.read(self._ear, 4096)
             self._reap()
-        for pid in self._pids.values():
-            self._kill(pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from select import select
 
@@ -27,8 +28,10 @@ def run_probe(
     openers: Mapping[str, Opener] = OPENERS,
 ) -> Run:
     """A sample; with `measure` also what work shows: then state and message are the benchmark's."""
-    with Nursery(openers) as nursery:
+    with ExitStack() as stack:
+        nursery = stack.enter_context(Nursery(openers))
         runner = Runner(probe, agent, nursery, clock)
+        stack.callback(runner.stop)
         sampled = _run(runner, "sample", agent.deadline_s, nursery, clock)
         if not measure or sampled.sample.state is not ProbeState.OK:
             return sampled

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hetslurm.agent.frames import FrameError, Opening, Reader, Request, Task, pack, sample_of
 from hetslurm.agent.nursery import Nursery
 from hetslurm.clock import Clock
+from hetslurm.errors import ProbeError
 from hetslurm.site import AgentSite
 from hetslurm.telemetry import ProbeState, Sample
 
@@ -127,9 +128,9 @@ class Runner:
             self._kill_at = self._clock.monotonic() + LEAVE_S
 
     def stop(self) -> None:
-        """Kill the child, whatever it does; its run, if any, is forgotten."""
+        """Kill the child, whatever it does; its run, if any, is forgotten. Raises nothing."""
         self._asked = None
-        if self.child is not None:
+        with suppress(ProbeError):  # where the nursery is gone, so is the child
             self._drop()
 
     def _heard(self, piece: bytes) -> Run | None:

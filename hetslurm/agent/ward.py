@@ -43,8 +43,7 @@ class Ward:
     def follow(self, agent: AgentSite, beat_s: float) -> None:
         """Look as this configuration says from now on: with new children, which know nothing else."""
         before = self._watches
-        for watch in before.values():
-            watch.stop()
+        self.stop()
         self._asked.clear()
         self._watches = {
             probe: Watch(
@@ -59,6 +58,11 @@ class Ward:
             for probe in PROBES
             if probe in agent.probes
         }
+
+    def stop(self) -> None:
+        """Kill all children."""
+        for watch in self._watches.values():
+            watch.stop()
 
     def beat(self, number: int) -> None:
         """Ask those that are due. Benchmarks work one at a time."""
