@@ -21,6 +21,7 @@ COMMANDS = (
     "agent",
     "probe",
     "nodes",
+    "drains",
     "keys",
     "relay",
 )

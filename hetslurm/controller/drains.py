@@ -13,7 +13,7 @@ from hetslurm.controller.drain_ledger import DrainLedger
 from hetslurm.daemon.log import Log
 from hetslurm.errors import SlurmError, SlurmUnavailable
 from hetslurm.health.drain_breaker import Breaker
-from hetslurm.health.drain_entry import Entry, State, is_drained
+from hetslurm.health.drain_entry import State, is_drained
 from hetslurm.health.drain_rules import holds, plan_breaker, plan_drains
 from hetslurm.health.drain_scene import (
     Action,
@@ -311,10 +311,3 @@ def _saying(action: Action) -> str:
     if isinstance(action, Drain):
         return action.text
     return f"{_VERBS[type(action)]}: {action.why}" if type(action) in _VERBS else action.why
-
-
-def entry_facts(entry: Entry) -> dict[str, object]:
-    """An entry as `hetslurm drains --json` shows it."""
-    facts = asdict(entry)
-    del facts["updates_before"]
-    return facts | {"findings": sorted(entry.findings), "pardoned": sorted(entry.pardoned)}
