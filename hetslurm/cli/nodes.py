@@ -27,7 +27,7 @@ def nodes(
     node: Annotated[str | None, typer.Argument(help="One node, with every probe's last values.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    sick: Annotated[bool, typer.Option("--sick", help="Only nodes with findings, and silent ones.")] = False,
+    sick: Annotated[bool, typer.Option("--sick", help="Only nodes that are silent or have findings that count.")] = False,
 ) -> None:
     """Show each node's health, the findings behind it, and when it was heard."""
     from hetslurm.bus.board_view import read_board_file  # noqa: PLC0415  only this command pays for NumPy
@@ -47,7 +47,7 @@ def nodes(
         return
     rows = [node_summary(one, now) for one in board]
     if sick:
-        rows = [row for row in rows if row["findings"] or row["silent"]]
+        rows = [row for row in rows if row["silent"] or any(f["counts"] for f in row["findings"])]
     if as_json:
         print_json(
             {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from hetslurm.config.problems import nearest
 from hetslurm.config.table import Table
+from hetslurm.health.rule_names import RULE_NAMES
 from hetslurm.site import AgentSite, BusSite, DrainSite, HealthSite, MetricsSite
 from hetslurm.telemetry import PROBES
 
@@ -64,6 +66,9 @@ def read_health(table: Table) -> HealthSite:
     """[health] with [health.limits] and [health.drain]."""
     default = HealthSite()
     limits = table.table("limits")
+    for key in ("ignore", "store_only"):
+        for rule in sorted(table.texts(key) - RULE_NAMES):
+            table.refuse(key, f'"{rule}" is no rule{nearest(rule, RULE_NAMES)}')
     values = {
         name: limits.number(name, value, low=0, high=1e6, above=True)
         for name, value in default.limits.items()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hetslurm.config import parse_site, read_site
 from hetslurm.errors import ConfigError
+from hetslurm.health import rule_names, rules
 from hetslurm.pool import Rates
 from hetslurm.site import (
     LIMITS,
@@ -193,8 +194,8 @@ def test_every_key_of_node_health_reaches_the_site() -> None:
         silent_beats = 4
         silent_share = 0.6
         clear_s = 7
-        ignore = ["psi"]
-        store_only = ["hot"]
+        ignore = ["io_pressure"]
+        store_only = ["gpu_hot"]
         limits = {slower_ratio = 0.7}
         [health.drain]
         mode = "on"
@@ -225,8 +226,8 @@ def test_every_key_of_node_health_reaches_the_site() -> None:
         silent_beats=4.0,
         silent_share=0.6,
         clear_s=7.0,
-        ignore=frozenset({"psi"}),
-        store_only=frozenset({"hot"}),
+        ignore=frozenset({"io_pressure"}),
+        store_only=frozenset({"gpu_hot"}),
         limits=LIMITS | {"slower_ratio": 0.7},
         drain=DrainSite("on", 0.5, 0.2, 60.0, 10.0),
     )
@@ -241,6 +242,7 @@ def test_every_key_of_node_health_reaches_the_site() -> None:
         ('[bus]\nconnect = ["tcp://ctl:70000"]', "tcp://ctl:70000"),
         ('[agent]\nprobes = ["gpus"]', '"gpus" is no probe; there are host, link, mount, gpu, fpga'),
         ('[agent]\nmounts = ["home"]', "expected paths that start with /"),
+        ('[health]\nignore = ["gpu_lots"]', '"gpu_lots" is no rule; did you mean "gpu_lost"?'),
         ("[health.limits]\nslower = 0.5", 'did you mean "slower_ratio"?'),
         ('[health.drain]\nmode = "yes"', '"off" or "dry-run" or "on"'),
         ("[metrics]\nagent_port = 1.5", "expected a whole number from 0 to 65535"),
@@ -253,3 +255,7 @@ def test_what_is_wrong_about_node_health_is_said(text: str, said: str) -> None:
 
 def test_an_empty_listen_means_no_bus() -> None:
     assert parse_site('[bus]\nlisten = ""').bus.listen == ""
+
+
+def test_the_names_that_may_be_ignored_are_those_of_all_rules() -> None:
+    assert rule_names.RULE_NAMES == rules.RULE_NAMES
