@@ -59,7 +59,9 @@ CASES: dict[str, Case] = {
     "gpu_ecc_corrected": Case(_rise("ecc_corrected", 5000), "come fast", _rise("ecc_corrected", 1000)),
     "gpu_remap_failed": Case(({"remap_failed": 1},), "no spare row"),
     "gpu_remap_pending": Case(({"remap_pending": 1},), "waits for a reset"),
-    "gpu_xid_hard": Case(_rise("xid_hard", 1, xid_last=79), "an XID within the last day", ({"xid_hard": 2, "xid_last": 79},)),
+    "gpu_xid_hard": Case(
+        _rise("xid_hard", 1, xid_last=79), "an XID within the last day", ({"xid_hard": 2, "xid_last": 79},)
+    ),
     "gpu_xid_soft": Case(_rise("xid_soft", 9, xid_last=31), "XIDs come fast", _rise("xid_soft", 2)),
     "gpu_throttle_thermal": Case(
         ({"throttle_thermal": 1, "throttle_hw": 1, "temperature_c": 85},),
