@@ -13,6 +13,8 @@ FIGURES = {
     "kernel_speedup": "bench.kernel",
     "submit_rpc_ratio": "bench.submit",
     "decision_us": "bench.decision",
+    "bus_ratio": "bench.bus",
+    "bus_scale": "bench.bus_scale",
 }
 
 

@@ -37,7 +37,7 @@ reports = st.builds(
     node=st.text(st.characters(codec="utf-8"), min_size=1, max_size=60),
     agent=st.integers(0, 2**63 - 1),
     seq=st.integers(1, 2**63 - 1),
-    sent_at=st.floats(allow_nan=False, allow_infinity=False),
+    sent_at=st.floats(-1e12, 1e12),
     beat_s=st.floats(0.001, 3600),
     probes=st.lists(probes(), max_size=3),
     facts=st.none() | st.just({"gpu": [{"id": "GPU-1"}]}),
