@@ -12,9 +12,10 @@ from hetslurm.bus.board_view import read_board_file
 from hetslurm.bus.receiver import Receiver
 from hetslurm.clock import Clock
 from hetslurm.cluster import Cluster
-from hetslurm.controller.baselines import Baselines, BaselineStore
+from hetslurm.controller.baselines import Baselines, BaselineStore, forget_old
 from hetslurm.daemon.log import Log
 from hetslurm.errors import BusError, HetslurmError
+from hetslurm.health.baseline import DAY_S
 from hetslurm.health.columns import Floats
 from hetslurm.health.feed import asleep
 from hetslurm.health.judge import judge
@@ -43,6 +44,8 @@ class NodeWatch:
         self._names: frozenset[str] = frozenset()
         self.board = Board()
         self._memory = Memory(clock.now())
+        self._store = store
+        self._forget_at = 0.0
         self._baselines = Baselines(store, self.board)
         self._baselines_failed = False
         self._file: BoardFile | None = None
@@ -61,6 +64,9 @@ class NodeWatch:
         if names != self._names:
             self._names = names
             self.board.allow(names)
+        away = asleep(cluster)
+        # A cloud node that returns may be another machine.
+        self.board.forget(away)
         if self._receiver is not None:
             self.board.take(self._receiver.drain())
         now = self._clock.now()
@@ -76,7 +82,7 @@ class NodeWatch:
             site.health,
             now,
             baselines=self._follow_baselines(now),
-            asleep=asleep(cluster),
+            asleep=away,
             declared=declared,
         )
 
@@ -84,6 +90,9 @@ class NodeWatch:
         """What devices are compared with. A disk that refuses costs what is new, and is said once."""
         try:
             baselines = self._baselines.follow(now)
+            if self._clock.monotonic() >= self._forget_at:
+                self._forget_at = self._clock.monotonic() + DAY_S
+                forget_old(self._store, now)
         except HetslurmError as error:
             if not self._baselines_failed:
                 self._log.error("baselines are not kept", why=error)

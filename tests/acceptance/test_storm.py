@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 CLIENTS = 16
 SUBMISSIONS = 3000
-# The storm lasts until both are done: a slow machine's controller needs longer to come back than 3,000 submissions take.
+# The storm lasts until both are done: on a slow machine a controller needs longer to come back than 3,000
+# submissions take.
 ROUNDS = 3
 CALM_S = 120.0
 BREATH_S = 0.2
