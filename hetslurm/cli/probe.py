@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,7 +54,7 @@ def as_document(run: Run) -> dict[str, Any]:
             {
                 "facts": dict(row.facts),
                 "values": {
-                    metric.name: None if isnan(value := _value(row, metric)) else value
+                    metric.name: value if isfinite(value := _value(row, metric)) else None
                     for metric in SCHEMAS[sample.probe]
                 },
             }
@@ -69,7 +69,7 @@ def in_words(metric: Metric, value: float) -> str:
         return "unknown"
     if metric.meaning is Meaning.FLAG:
         return "yes" if value else "no"
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _value(row: Row, metric: Metric) -> float:
@@ -86,5 +86,5 @@ def _show(run: Run) -> None:
             [metric.name, in_words(metric, _value(row, metric)), metric.unit]
             for metric in SCHEMAS[sample.probe]
         ]
-        title = row.facts.get("id") or f"{sample.probe} {place}"
-        print_table(title, (("metric", "left"), ("value", "right"), ("unit", "left")), facts + values)
+        say(f"\n{row.facts.get('id') or f'{sample.probe} {place}'}")
+        print_table("", (("metric", "left"), ("value", "right"), ("unit", "left")), facts + values)

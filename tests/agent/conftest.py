@@ -226,8 +226,11 @@ class AgentProcess:
     def pid(self) -> int:
         return self.process.pid
 
+    def log(self) -> str:
+        return self._log.read_text()
+
     def said(self, text: str) -> bool:
-        return text in self._log.read_text()
+        return text in self.log()
 
     def family(self) -> list[int]:
         """The agent, its nursery, its children."""
