@@ -36,6 +36,7 @@ from hetslurm.slurm.protocol import SlurmAdapter
 MAX_ACTS = 8  # a cycle, of seven commands each, eleven at the most
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0
 TRIM_EVERY_S = 86400.0
+MAX_LINES = 20  # of the log, in a cycle, about what is not done
 _VERBS: dict[type[Action], str] = {Drain: "drain", Undrain: "undrain", Reassert: "drain again"}
 
 
@@ -266,12 +267,14 @@ class Drains:
         raise TypeError(f"no act in Slurm: {action}")
 
     def _tell(self, withheld: Sequence[tuple[str, str]], would: Sequence[tuple[str, str]]) -> None:
-        """Once, not every cycle."""
+        """Once, not every cycle, and a burst in few lines."""
         told = {node: f"withheld: {why}" for node, why in withheld}
         told |= {node: f"dry run, would {what}" for node, what in would}
-        for node, text in told.items():
-            if self._told.get(node) != text:
-                self._log.info("no drain", node=node, why=text)
+        news = [node for node, text in told.items() if self._told.get(node) != text]
+        for node in news[:MAX_LINES]:
+            self._log.info("no drain", node=node, why=told[node])
+        if len(news) > MAX_LINES:
+            self._log.info("no drain", more_nodes=len(news) - MAX_LINES, why="see `hetslurm drains`")
         self._told = told
 
     def _finish(self, report: DrainReport, nodes: Mapping[str, Node]) -> DrainReport:

@@ -187,6 +187,15 @@ def test_what_is_withheld_is_told_once_with_its_reason(room: Room) -> None:
     assert len(room.logged("no drain")) == 1
 
 
+def test_a_burst_fills_no_log(room: Room) -> None:
+    room.fail(*(f"n{i}" for i in range(1, 41)))
+    for _ in range(3):
+        room.cycle()
+    lines = room.logged("no drain")
+    assert len(lines) == 21
+    assert lines[-1]["more_nodes"] == 20
+
+
 def test_time_while_drains_are_off_does_not_count_as_quiet(room: Room) -> None:
     room.fail("n1")
     room.cycle()
