@@ -24,9 +24,10 @@ class Rates:
 class Pool:
     """One row of the snapshot's pool table, in people's units.
 
-    `units` are devices, or cpus where `kind` is "cpu": `units` on usable nodes, `units_free` of them free.
-    `bitstream` and `bitstream_id` are the file name and the UUID of what most of its free FPGAs have loaded, ""
-    where unknown; loading another one takes `bitstream_s`. `wait_s` has one value per size class. `reasons` are HET_WHY_* bits that hold for every job.
+    `units` are devices, or cpus where `kind` is "cpu": `units` on usable, fit nodes, `units_free` of them
+    free. `bitstream` and `bitstream_id` are the file name and the UUID of what most of its free FPGAs have
+    loaded, "" where unknown; loading another one takes `bitstream_s`. `wait_s` has one value per size class.
+    `reasons` are HET_WHY_* bits that hold for every job.
     """
 
     name: str

@@ -27,7 +27,9 @@ def nodes(
     node: Annotated[str | None, typer.Argument(help="One node, with every probe's last values.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    sick: Annotated[bool, typer.Option("--sick", help="Only nodes that are silent or have findings that count.")] = False,
+    sick: Annotated[
+        bool, typer.Option("--sick", help="Only the silent, and those with findings that count.")
+    ] = False,
 ) -> None:
     """Show each node's health, the findings behind it, and when it was heard."""
     from hetslurm.bus.board_view import read_board_file  # noqa: PLC0415  only this command pays for NumPy
@@ -87,9 +89,8 @@ def _by_kind(values: dict[str, float], form: str) -> str:
 
 
 def _finding(finding: dict[str, Any]) -> str:
-    return (
-        finding["text"] + (" (hard)" if finding["hard"] else "") + ("" if finding["counts"] else " (stored)")
-    )
+    hard, stored = " (hard)" * finding["hard"], " (stored)" * (not finding["counts"])
+    return f"{finding['text']}{hard}{stored}"
 
 
 def _render_one(row: dict[str, Any]) -> None:
