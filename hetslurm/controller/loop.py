@@ -195,7 +195,7 @@ class Controller:
             report = hands.drains.apply(
                 cluster, plan.pools, judgement, site.health, self._clock.monotonic() + site.cycle_s
             )
-        except HetslurmError as error:
+        except (HetslurmError, OSError) as error:  # the ledger, or the audit's disk
             if not self._drains_failed:
                 self._log.error("nothing is drained", error=error)
             self._drains_failed = True
