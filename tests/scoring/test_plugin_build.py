@@ -19,9 +19,9 @@ from .random_views import random_authors, random_jobs, random_tables, slot_of
 NATIVE = Path(__file__).parents[2] / "native"
 CC = [
     "gcc", "-std=gnu11", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic",
-    "--param", "vect-epilogues-nomask=0", "-fPIC", "-fno-math-errno", "-ffp-contract=off", "-ffinite-math-only",
-    "-fno-signed-zeros", "-fno-trapping-math", "-ffunction-sections", "-fdata-sections",
-    "-fvisibility=hidden", f"-I{NATIVE}",
+    "--param", "vect-epilogues-nomask=0", "-fPIC", "-fno-math-errno", "-ffp-contract=off",
+    "-ffinite-math-only", "-fno-signed-zeros", "-fno-trapping-math",
+    "-ffunction-sections", "-fdata-sections", "-fvisibility=hidden", f"-I{NATIVE}",
 ]  # fmt: skip
 PROBE = r"""
 #include <stdlib.h>
