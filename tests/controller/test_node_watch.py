@@ -60,12 +60,13 @@ class Agent:
         self._socket.curve_serverkey = key.server_public
         self._socket.connect(f"tcp://127.0.0.1:{port}")
 
-    def send(self, **values: float) -> None:
-        """A report whose GPU has these values."""
+    def send(self, *, clock_off_s: float = 0.0, **values: float) -> None:
+        """A report whose GPU has these values, from a node whose clock is off."""
         self.seq += 1
+        sent_at = time.time() + clock_off_s
         gpu = Sample("gpu", ProbeState.OK, (Row({"ecc_uncorrected": 0.0, **values}, {"id": self.node}),))
         probe = probe_report(gpu, runs=self.seq, age_s=0.0, took_s=0.0)
-        self._socket.send(encode(Report(self.node, 1, self.seq, time.time(), 1.0, [probe], facts_of([gpu]))))
+        self._socket.send(encode(Report(self.node, 1, self.seq, sent_at, 1.0, [probe], facts_of([gpu]))))
 
     def close(self) -> None:
         self._socket.close()
@@ -210,3 +211,28 @@ def test_a_node_that_slurm_does_not_know_has_no_place_on_the_board(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert watch.look(cluster, site).names == ("gpu1",)
+
+
+@pytest.mark.parametrize("off_s", [-7200.0, 7200.0])
+def test_a_clock_wrong_by_hours_is_a_finding_and_makes_no_sample_old_or_future(
+    tmp_path: Path, make: Make, agents: Callable[[Path, int], dict[str, Agent]], off_s: float
+) -> None:
+    issue(tmp_path)
+    site, watch = site_in(tmp_path), make()
+    watch.look(CLUSTER, site)
+    both = agents(tmp_path, watch.port)
+
+    def beat() -> Judgement:
+        both["gpu1"].send(clock_off_s=off_s)
+        both["gpu2"].send()
+        return look_until(watch, site, lambda judged: bool(judged.heard.all()) and len(judged.names) == 2)
+
+    deadline = time.monotonic() + 30
+    while not (judgement := beat()).findings:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (finding,) = judgement.findings["gpu1"]
+    assert finding.rule == "clock_skew"
+    assert "gpu2" not in judgement.findings
+    sampled_at = watch.board.probes["gpu"].on_node.sampled_at[watch.board.slot("gpu1")]
+    assert abs(sampled_at - time.time()) < 60
