@@ -119,9 +119,11 @@ class Authority:
 
 def _make_folder(folder: Path) -> None:
     """With mode 0700; as root, for the owner of the folder that it is in."""
-    if folder.is_dir():
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:  # another writer's, or ours of an earlier day
         return
-    folder.mkdir(mode=0o700, parents=True)
     if not os.geteuid():
         status = folder.parent.stat()
         os.chown(folder, status.st_uid, status.st_gid)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +14,7 @@ from hetslurm.bus.envelope import wrap
 from hetslurm.bus.keys import NodeKey, load_node_key, make_pair
 from hetslurm.bus.receiver import Receiver
 from hetslurm.bus.relay import Relay
+from hetslurm.bus.sender import Sender
 from hetslurm.bus.wire import MAGIC, MAX_BYTES, VERSION, encode
 from hetslurm.errors import KeyFileError
 from hetslurm.site import BusSite
@@ -146,6 +151,70 @@ def test_a_relay_outlives_its_controller_and_drops_what_nobody_can_have(bus: Bus
         return any(a.report.node == "gpu3" for a in again.drain(timeout_s=0.3))
 
     until(heard, "a report at the new controller")
+
+
+def test_the_agents_own_sender_reaches_the_controller_through_a_relay(bus: Bus) -> None:
+    receiver, relay, (key,) = _through(bus, "gpu1")
+    sender = Sender(
+        [f"tcp://127.0.0.1:{relay.port}"],
+        key,
+        chance=lambda: 0.5,
+        monotonic=time.monotonic,
+        first_retry_s=0.1,
+    )
+    seq = iter(range(1, 10_000))
+
+    def heard() -> bool:
+        sender.look()
+        sender.send(encode(report("gpu1", next(seq))))
+        return bool(receiver.drain(timeout_s=0.2))
+
+    try:
+        until(heard, "a report by way of the relay")
+    finally:
+        sender.close()
+
+
+def test_the_daemon_relays_until_it_is_told_to_stop(bus: Bus) -> None:
+    receiver = bus.receiver()
+    folder = bus.folder.parent / "r2"
+    folder.mkdir(mode=0o700)
+    bus.authority.issue(["r2"], role="relay")[0].rename(folder / "relay.key")
+    key = bus.issue("gpu1", via="r2")
+    bus.copy_registry("r2")
+    config = folder / "hetslurm.toml"
+    config.write_text(
+        f'[bus]\nlisten = "tcp://127.0.0.1:*"\nkeys_dir = "{folder}"\n'
+        f'connect = ["tcp://127.0.0.1:{receiver.port}"]\n'
+    )
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "hetslurm",
+        "relay",
+        "--config",
+        str(config),
+        "--log-format",
+        "json",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as daemon:
+        try:
+            assert daemon.stderr is not None
+            hello = json.loads(daemon.stderr.readline())
+            assert hello["event"] == "relay listens"
+            client = bus.client(hello["port"], key, CONFLATE=1)
+            seq = iter(range(1, 10_000))
+
+            def heard() -> bool:
+                send(client, report("gpu1", next(seq)))
+                return bool(receiver.drain(timeout_s=0.2))
+
+            until(heard, "a report by way of the daemon")
+            daemon.terminate()
+            assert daemon.wait(20) == 0
+        finally:
+            daemon.kill()
 
 
 def test_a_nodes_key_runs_no_relay(bus: Bus) -> None:

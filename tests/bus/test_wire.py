@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -123,3 +124,12 @@ def test_an_unknown_number_is_nan_on_the_wire() -> None:
     values = struct.unpack(f"<{probe.columns}d", probe.values)
     assert values[0] == 1.0
     assert all(math.isnan(value) for value in values[1:])
+
+
+def test_fields_that_a_later_agent_appends_are_ignored() -> None:
+    probe = probe_report(Sample("mount", ProbeState.OK, (Row({}),)), runs=1, age_s=0.0, took_s=0.0)
+    report = Report("n", 1, 1, 1.0, 5.0, [probe])
+    fields = msgspec.msgpack.decode(encode(report)[2:])
+    fields[5][0].append("later")
+    fields.append({"later": 1})
+    assert decode(PREFIX + msgspec.msgpack.encode(fields)) == report
