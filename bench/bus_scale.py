@@ -99,8 +99,7 @@ def _run(folder: Path, nodes: int, seconds: float) -> dict[str, Any]:
             "reports_judged": steady.reports,
             "reports_lost": lost,
             "cycle_p99_s": quantile(steady.cycles_s, 0.99),
-            "memory_mb_first": steady.memory_mb[0],
-            "memory_mb_last": steady.memory_mb[-1],
+            "memory_mb": _tenths(steady.memory_mb),
             "storm_settled_s": storm_s,
             "storm_age_p99_s": quantile(storm.ages_s, 0.99),
             "storm_counters": {name: n for name, n in receiver.counters().items() if n},
@@ -109,6 +108,11 @@ def _run(folder: Path, nodes: int, seconds: float) -> dict[str, Any]:
     finally:
         fleet.stop()
         receiver.stop()
+
+
+def _tenths(values: Sequence[float]) -> list[float]:
+    """At the beginning, at each tenth, and at the end."""
+    return [round(values[(len(values) - 1) * n // 10], 1) for n in range(11)]
 
 
 class Controller:
