@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from hetslurm.demo.scenario import ROUNDS, Judge, Outcome, is_refused, is_untouched, lands_on
+from hetslurm.demo.sick_node import AWAY, BACK
+from hetslurm.demo.table import event_row
 from hetslurm.slurm.record import Record, parse_record
 
 RECORD = parse_record(
@@ -25,7 +27,11 @@ def test_every_job_of_the_demo_does_as_promised() -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
-    assert len(rows) == sum(map(len, ROUNDS))
+    jobs, events = [row for row in rows if row["script"]], [row for row in rows if not row["script"]]
+    assert len(jobs) == sum(map(len, (*ROUNDS, AWAY, BACK)))
+    assert [row["shows"].split(":")[0] for row in events] == [
+        "placements avoid gpu1", "gpu1 is drained", "gpu1 is given back", "placements use gpu1 again",
+    ]  # fmt: skip
     assert [row["broken_promise"] for row in rows] == [None] * len(rows)
     placed = [row for row in rows if row["target"]]
     assert {row["partition"] for row in placed} == {"cpu", "gpu", "fpga"}
@@ -58,3 +64,8 @@ def outcome(record: Record | None, **changes: object) -> Outcome:
 )
 def test_a_broken_promise_is_named(judge: Judge, bad: Outcome, words: str) -> None:
     assert words in (judge(bad) or "kept")
+
+
+@pytest.mark.parametrize(("took_s", "kept"), [(1.9, True), (2.1, False), (None, False)])
+def test_an_event_that_is_late_or_never_comes_is_a_broken_promise(took_s: float | None, kept: bool) -> None:
+    assert (event_row("it happens", took_s, within_s=2.0)["broken_promise"] is None) == kept
