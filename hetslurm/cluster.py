@@ -33,7 +33,8 @@ class Node:
     """One node. `state` holds Slurm's base state and flags, upper case: {"IDLE", "DRAIN"}.
 
     `unfit_kinds` are device kinds that hetslurm finds too sick for new jobs; "cpu" in it: the whole node.
-    `reason_by` is the user that set `reason`, `reason_at` when, Unix seconds.
+    `reason_by` is the user that set `reason`, `reason_at` when, Unix seconds. Of nodes that fit, Slurm takes
+    those of the lowest `weight` first.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Node:
     reason_by: str = ""
     reason_at: float | None = None
     unfit_kinds: frozenset[str] = frozenset()
+    weight: int = 1
 
     def is_fit(self, kind: str) -> bool:
         """`is_usable`, and well enough for new jobs on this kind of device."""

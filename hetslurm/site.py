@@ -130,7 +130,8 @@ class HealthSite:
 
     Where more than `silent_share` of the nodes fall silent together, the bus is suspected, not the nodes. A
     finding goes after `clear_s` without its cause. `ignore` names rules that are never judged,
-    `store_only` rules that are shown and change nothing.
+    `store_only` rules that are shown and change nothing. `steer`: nodes that are not well get a higher
+    weight in Slurm, and jobs only when no other node is free.
     """
 
     floor: float = 0.3
@@ -141,6 +142,7 @@ class HealthSite:
     store_only: frozenset[str] = frozenset()
     limits: dict[str, float] = field(default_factory=lambda: dict(LIMITS))
     drain: DrainSite = DrainSite()
+    steer: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ def read_health(table: Table) -> HealthSite:
         store_only=table.texts("store_only", default.store_only),
         limits=values,
         drain=_drain(table.table("drain")),
+        steer=table.flag("steer", default.steer),
     )
     table.done()
     return health

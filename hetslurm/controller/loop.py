@@ -24,6 +24,8 @@ from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
 from hetslurm.controller.placer import Placer
 from hetslurm.controller.status import Status, write_status
+from hetslurm.controller.steering import Steering, SteerReport
+from hetslurm.controller.steering_ledger import SteeringLedger
 from hetslurm.daemon.log import Log
 from hetslurm.daemon.notify import Notifier
 from hetslurm.daemon.stop import Stop, Stopped
@@ -48,6 +50,7 @@ class Hands:
     notes: Notes
     watch: NodeWatch
     drains: Drains
+    steering: Steering
 
 
 class Controller:
@@ -68,6 +71,8 @@ class Controller:
         self._writer_path = ""
         self._failures = 0
         self._drains_failed = False
+        self._steering_failed = False
+        self._steered = SteerReport()
         self._metrics = MetricsPage(log)
         self._newest: tuple[tuple[Pool, ...], Judgement, DrainReport] = ((), UNKNOWN, DrainReport("off"))
         now = clock.now()
@@ -93,10 +98,13 @@ class Controller:
             audit = Audit(self._state_dir, self._clock)
             placer = Placer(self._adapter, decisions, audit, log=self._log, clock=self._clock)
             drains = Drains(self._adapter, ledger, audit, self._log, self._clock)
+            weights = SteeringLedger(self._state_dir)
+            stack.callback(weights.close)
+            steering = Steering(self._adapter, weights, audit, self._log, self._clock)
             notes = Notes(decisions, log=self._log, clock=self._clock)
             self._log.info("started", pid=os.getpid(), config=self._file.path, state_dir=self._state_dir)
             with suppress(Stopped):
-                self._work(Hands(placer, notes, watch, drains), once=once)
+                self._work(Hands(placer, notes, watch, drains, steering), once=once)
             self._notifier.stopping()
             self.status = replace(self.status, stopping=True, updated_at=self._clock.now())
             self._write_status()
@@ -176,6 +184,8 @@ class Controller:
         hands.watch.publish(judgement)
         # After the snapshot: a node loses new work before it is drained.
         self._newest = (plan.pools, judgement, self._drain(hands, cluster, plan, judgement))
+        # After the drains: they count changes of nodes, to know whether one of theirs was the only one.
+        self._steered = self._steer(hands, cluster, judgement)
         outcome = hands.placer.place(
             plan, cluster, view, until=self._clock.monotonic() + site.cycle_s, stop=self._stop
         )
@@ -201,6 +211,21 @@ class Controller:
             self._drains_failed = True
             return DrainReport(site.health.drain.mode)
         self._drains_failed = False
+        return report
+
+    def _steer(self, hands: Hands, cluster: Cluster, judgement: Judgement) -> SteerReport:
+        """Weights that cannot be set keep no held job waiting."""
+        site = self._file.site
+        try:
+            report = hands.steering.apply(
+                cluster, judgement, site.health, self._clock.monotonic() + site.cycle_s
+            )
+        except (HetslurmError, OSError) as error:  # the ledger, or the audit's disk
+            if not self._steering_failed:
+                self._log.error("no weight is set", error=error)
+            self._steering_failed = True
+            return self._steered
+        self._steering_failed = False
         return report
 
     def _writer_at(self, path: str) -> SnapshotWriter:
@@ -262,7 +287,16 @@ class Controller:
             plugin = None
         bus = hands.watch.counters()
         self._metrics.update(
-            Facts(self.status, pools, judgement, bus, drained.counts, drained.breaker_open, plugin)
+            Facts(
+                self.status,
+                pools,
+                judgement,
+                bus,
+                drained.counts,
+                drained.breaker_open,
+                plugin,
+                len(self._steered.steered),
+            )
         )
 
     def _write_status(self) -> None:

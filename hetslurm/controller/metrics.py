@@ -37,6 +37,7 @@ class Facts:
     drains: Mapping[str, int] = field(default_factory=dict)
     breaker_open: bool = False
     plugin: PluginStats | None = None
+    steered: int = 0
 
 
 class MetricsPage(Collector):
@@ -93,6 +94,9 @@ class MetricsPage(Collector):
         yield from drain_metrics(facts.drains)
         yield _gauge(
             "hetslurm_drain_breaker_open", "1 while too many nodes fail at once", float(facts.breaker_open)
+        )
+        yield _gauge(
+            "hetslurm_nodes_steered", "nodes with a higher weight from hetslurm", float(facts.steered)
         )
         if facts.plugin is not None:
             yield from plugin_metrics(facts.plugin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hetslurm.clock import Clock, SystemClock
@@ -125,6 +126,17 @@ class CommandAdapter:
             raise SlurmRefused(f"Invalid node name specified: {name}")
         return node
 
+    def read_nodes(self, names: Sequence[str]) -> tuple[Node, ...]:
+        """See SlurmAdapter."""
+        try:
+            text = self._text("scontrol", "-a", "-d", "-o", "show", "node", ",".join(names))
+        except SlurmRefused as refused:  # it says which on standard output
+            raise SlurmRefused(f"Invalid node name specified among {len(names)} ({refused})") from refused
+        nodes = {node.name: node for node in parse_nodes(text)}
+        if missing := sorted(set(names) - nodes.keys()):
+            raise SlurmRefused(f"Invalid node name specified: {missing[0]}")
+        return tuple(nodes[name] for name in names)
+
     def drain_node(self, name: str, reason: str) -> None:
         """See SlurmAdapter."""
         self._run("scontrol", "update", f"NodeName={name}", "State=DRAIN", f"Reason={reason}")
@@ -132,6 +144,10 @@ class CommandAdapter:
     def resume_node(self, name: str) -> None:
         """See SlurmAdapter. Not State=RESUME, which also brings a node up that an admin set down."""
         self._run("scontrol", "update", f"NodeName={name}", "State=UNDRAIN")
+
+    def set_node_weight(self, names: Sequence[str], weight: int) -> None:
+        """See SlurmAdapter."""
+        self._run("scontrol", "update", f"NodeName={','.join(names)}", f"Weight={weight}")
 
     def count_node_updates(self) -> int:
         """See SlurmAdapter."""

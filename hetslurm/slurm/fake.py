@@ -5,6 +5,7 @@ It keeps jobs as they are told, starts none, and refuses what it does not know, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ T = TypeVar("T")
 _HELD_PRIORITY = 0
 _INVALID_JOB = "Invalid job id specified"
 _INVALID_NODE = "slurm_update error: Invalid node name specified"
+_MOST_WEIGHT = 4_294_967_280
 _POWERING = frozenset({"POWERED_DOWN", "POWERING_UP"})
 
 
@@ -97,6 +99,10 @@ class FakeSlurm:
                 return node
         raise SlurmRefused(_INVALID_NODE)
 
+    def read_nodes(self, names: Sequence[str]) -> tuple[Node, ...]:
+        """See SlurmAdapter."""
+        return tuple(self.read_node(name) for name in names)
+
     def drain_node(self, name: str, reason: str) -> None:
         """See SlurmAdapter. As slurmctld: the same reason again is no change, an empty one is refused."""
         node = self.read_node(name)
@@ -119,6 +125,17 @@ class FakeSlurm:
         else:
             free = replace(node, state=node.state - {"DRAIN"}, reason="", reason_by="", reason_at=None)
             self.put_node(free)
+
+    def set_node_weight(self, names: Sequence[str], weight: int) -> None:
+        """See SlurmAdapter. Refused in scontrol's words beyond what it takes."""
+        if weight > _MOST_WEIGHT:
+            raise SlurmRefused(f"Weight value ({weight}) is greater than {_MOST_WEIGHT}")
+        if weight < 0:
+            raise SlurmRefused(f"Weight value ({weight}) is less than zero")
+        nodes = self.read_nodes(names)
+        self.node_updates += 1
+        for node in nodes:
+            self.put_node(replace(node, weight=weight))
 
     def count_node_updates(self) -> int:
         """See SlurmAdapter."""

@@ -19,7 +19,7 @@ _KEYS: tuple[str, ...] = (
     "RealMemory",
     "AllocMem",
 )
-_KEYS += ("MemSpecLimit", "State")
+_KEYS += ("MemSpecLimit", "State", "Weight")
 _FIELD = re.compile(rf" ({'|'.join(_KEYS)})=(\S*)")
 # Who set it and when come last; within the text, brackets are the writer's own.
 _REASON = re.compile(
@@ -82,6 +82,7 @@ def parse_nodes(text: str) -> Iterator[Node]:
             reason=reason[1] if reason else "",
             reason_by=(reason["by"] or "") if reason else "",
             reason_at=_unix_s(reason["at"]) if reason else None,
+            weight=int(fields.get("Weight", 1)),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,12 +88,23 @@ class SlurmAdapter(Protocol):
         """One node as slurmctld has it now. SlurmRefused: it knows no such node."""
         ...
 
+    def read_nodes(self, names: Sequence[str]) -> tuple[Node, ...]:
+        """Those nodes as slurmctld has them now. SlurmRefused: it does not know one of them."""
+        ...
+
     def drain_node(self, name: str, reason: str) -> None:
         """Take a node out for new jobs; those that run go on. Overwrites whatever reason the node has."""
         ...
 
     def resume_node(self, name: str) -> None:
         """Take a drain back, whoever made it. A node that is DOWN stays down."""
+        ...
+
+    def set_node_weight(self, names: Sequence[str], weight: int) -> None:
+        """Set these nodes' weight, of all or, when one is not known, of none.
+
+        It holds until slurmctld restarts or reads its configuration again: then theirs is slurm.conf's.
+        """
         ...
 
     def count_node_updates(self) -> int:

@@ -13,7 +13,7 @@ attributes of pyslurm 25.11's classes.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +92,10 @@ class PyslurmAdapter:
         """See SlurmAdapter."""
         return self.commands.read_node(name)
 
+    def read_nodes(self, names: Sequence[str]) -> tuple[Node, ...]:
+        """See SlurmAdapter."""
+        return self.commands.read_nodes(names)
+
     def drain_node(self, name: str, reason: str) -> None:
         """See SlurmAdapter."""
         self.commands.drain_node(name, reason)
@@ -99,6 +103,10 @@ class PyslurmAdapter:
     def resume_node(self, name: str) -> None:
         """See SlurmAdapter."""
         self.commands.resume_node(name)
+
+    def set_node_weight(self, names: Sequence[str], weight: int) -> None:
+        """See SlurmAdapter."""
+        self.commands.set_node_weight(names, weight)
 
     def count_node_updates(self) -> int:
         """See SlurmAdapter."""
@@ -124,6 +132,7 @@ def translate_node(node: Any) -> Node:
         reason=node.reason or "",
         reason_by=(node.reason_user or "") if node.reason else "",
         reason_at=float(node.reason_time) if node.reason and node.reason_time else None,
+        weight=node.weight or 0,  # None there: 0
     )
 
 

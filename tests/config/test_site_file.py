@@ -196,6 +196,7 @@ def test_every_key_of_node_health_reaches_the_site() -> None:
         clear_s = 7
         ignore = ["io_pressure"]
         store_only = ["gpu_hot"]
+        steer = false
         limits = {slower_ratio = 0.7}
         [health.drain]
         mode = "on"
@@ -230,6 +231,7 @@ def test_every_key_of_node_health_reaches_the_site() -> None:
         store_only=frozenset({"gpu_hot"}),
         limits=LIMITS | {"slower_ratio": 0.7},
         drain=DrainSite("on", 0.5, 0.2, 60.0, 10.0),
+        steer=False,
     )
     assert site.metrics == MetricsSite(9836, 9837)
 

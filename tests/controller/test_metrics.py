@@ -39,6 +39,7 @@ FACTS = Facts(
     bus={"accepted": 12, "forged": 1},
     drains={"drain_total": 1, "held": 1},
     breaker_open=True,
+    steered=2,
 )
 
 
@@ -87,6 +88,7 @@ def test_a_scrape_shows_pools_nodes_findings_bus_and_drains(page: tuple[MetricsP
     assert seen[key("hetslurm_drain_actions_total", what="drain")] == 1
     assert seen[key("hetslurm_drains", what="held")] == 1
     assert seen[key("hetslurm_drain_breaker_open")] == 1
+    assert seen[key("hetslurm_nodes_steered")] == 2
 
 
 def test_a_healthy_node_has_no_line_of_its_own(page: tuple[MetricsPage, io.StringIO]) -> None:

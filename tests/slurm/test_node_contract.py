@@ -112,11 +112,35 @@ def test_every_change_of_a_node_counts_once_whoever_makes_it(stage: Stage) -> No
     assert stage.adapter.count_node_updates() == before + 3
 
 
+def test_a_weight_is_set_for_the_nodes_that_were_named_and_read_back(stage: Stage) -> None:
+    assert [n.weight for n in stage.adapter.read_nodes(["cpu2", "cpu1"])] == [1, 1]
+    before = stage.adapter.count_node_updates()
+    stage.adapter.set_node_weight(["cpu1", "cpu2"], 1001)
+    stage.adapter.set_node_weight(["cpu2"], 0)
+    read = stage.adapter.read_nodes(["cpu2", "cpu1"])
+    assert [(n.name, n.weight) for n in read] == [("cpu2", 0), ("cpu1", 1001)]
+    assert {n.name: n.weight for n in stage.adapter.read_cluster().nodes} == {"cpu1": 1001, "cpu2": 0}
+    assert stage.adapter.count_node_updates() == before + 2
+    stage.adapter.set_node_weight(["cpu1", "cpu2"], 1)
+
+
+def test_a_weight_is_set_for_all_nodes_or_for_none(stage: Stage) -> None:
+    with pytest.raises(SlurmRefused, match="nvalid node name"):
+        stage.adapter.set_node_weight(["cpu1", "nowhere"], 9)
+    for weight in (-1, 2**32 - 1):
+        with pytest.raises(SlurmRefused, match=r"Weight value .* is (less|greater) than"):
+            stage.adapter.set_node_weight(["cpu1"], weight)
+    assert stage.adapter.read_node("cpu1").weight == 1
+
+
 def test_a_node_that_is_not_there_is_refused(stage: Stage) -> None:
     for call in (
         lambda: stage.adapter.read_node("nowhere"),
         lambda: stage.adapter.drain_node("nowhere", OURS),
         lambda: stage.adapter.resume_node("nowhere"),
+        lambda: stage.adapter.read_nodes(["cpu1", "nowhere"]),
+        lambda: stage.adapter.read_nodes(["cpu[1-2]"]),
+        lambda: stage.adapter.set_node_weight(["nowhere"], 2),
     ):
         with pytest.raises(SlurmRefused, match="nvalid node name"):
             call()
@@ -150,6 +174,8 @@ def test_a_fake_that_is_down_answers_nothing_about_nodes() -> None:
         lambda: fake.read_node("cpu1"),
         lambda: fake.drain_node("cpu1", OURS),
         lambda: fake.resume_node("cpu1"),
+        lambda: fake.read_nodes(["cpu1"]),
+        lambda: fake.set_node_weight(["cpu1"], 2),
         fake.count_node_updates,
         fake.controller_started_at,
     ):

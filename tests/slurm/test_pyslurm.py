@@ -33,6 +33,7 @@ def _node(**more: object) -> SimpleNamespace:
             "reason": None,
             "reason_user": None,
             "reason_time": 0,
+            "weight": 7,
         }
         | more
     )
@@ -86,6 +87,8 @@ def test_a_node_is_translated() -> None:
     assert node.state == {"MIXED", "CLOUD"}
     assert set(node.gres) == {Gres("gpu", "a100", 4), Gres("fpga", "u250", 1)}
     assert node.free_units("gpu", "a100") == 3
+    assert node.weight == 7
+    assert translate_node(_node(weight=None)).weight == 0
 
 
 def test_a_reason_comes_with_who_and_when() -> None:

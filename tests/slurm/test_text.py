@@ -30,6 +30,7 @@ def test_nodes_are_read_with_what_they_have_and_what_is_taken() -> None:
     assert gpu.gres_used == (Gres("gpu", "a100", 1),)
     assert gpu.features == {"nvme"}
     assert nodes["cpu1"].gres == ()
+    assert gpu.weight == 1
     assert nodes["fpga1"].free_units("fpga", "u250") == 1
     assert nodes["cpu1"].free_units("cpu", "") == 14
 
