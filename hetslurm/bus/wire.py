@@ -16,7 +16,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from hetslurm.telemetry import SCHEMAS, UNKNOWN, ProbeState, Sample
+from hetslurm.telemetry import SCHEMAS, UNKNOWN, ProbeState, Row, Sample
 
 MAGIC = 0x48
 VERSION = 1
@@ -113,24 +113,23 @@ def decode(data: bytes | memoryview) -> Report:
 
 def probe_report(sample: Sample, *, runs: int, age_s: float, took_s: float) -> ProbeReport:
     """A sample as it is sent."""
-    names, pack = _ROWS[sample.probe]
-    rows = [pack(*map(row.values.get, names, repeat(UNKNOWN))) for row in sample.rows]
-    return ProbeReport(
-        probe=sample.probe,
-        state=int(sample.state),
-        runs=runs,
-        age_s=age_s,
-        took_s=took_s,
-        columns=len(names),
-        values=b"".join(rows),
-        message=sample.message[:MAX_FACT_BYTES],
-    )
+    return pack_probe(sample.probe, sample.state, sample.rows, sample.message, runs, age_s, took_s)
+
+
+def pack_probe(
+    probe: str, state: int, rows: Sequence[Row], message: str, runs: int, age_s: float, took_s: float
+) -> ProbeReport:
+    """What a run found, as it is sent."""
+    names, pack = _ROWS[probe]
+    values = b"".join([pack(*map(row.values.get, names, repeat(UNKNOWN))) for row in rows])
+    return ProbeReport(probe, int(state), runs, age_s, took_s, len(names), values, message[:MAX_FACT_BYTES])
 
 
 def facts_of(samples: Sequence[Sample]) -> Facts:
     """The facts of all samples, cut to what the wire bears."""
-    return {sample.probe: [_cut(row.facts) for row in sample.rows] for sample in samples if sample.rows}
+    return {s.probe: cut_facts([row.facts for row in s.rows]) for s in samples if s.rows}
 
 
-def _cut(facts: Mapping[str, str]) -> dict[str, str]:
-    return {name: text[:MAX_FACT_BYTES] for name, text in facts.items()}
+def cut_facts(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """One probe's facts, cut to what the wire bears."""
+    return [{name: text[:MAX_FACT_BYTES] for name, text in facts.items()} for facts in rows]
