@@ -103,15 +103,16 @@ def judge_bands(
     known = judgement.heard | judgement.silent
     bad = (judgement.health < max(SOUND, floor)).any(axis=1) | (judgement.speed < FAST_AGAIN).any(axis=1)
     asked = np.fromiter((name in steered for name in judgement.names), bool, len(judgement.names))
-    for row in np.flatnonzero(known & (bad | asked)):
+    rows = np.flatnonzero(known & (bad | asked))
+    healths, speeds = judgement.health[rows].tolist(), judgement.speed[rows].tolist()
+    for row, of_health, of_speed in zip(rows.tolist(), healths, speeds, strict=True):
         name = judgement.names[row]
         node = nodes.get(name)
         if node is None or is_asleep(node):
             continue
         offered = [i for i, kind in enumerate(KINDS) if kind == "cpu" or node_offers(node, kind)]
-        health = float(judgement.health[row, offered].min())
-        speed = float(judgement.speed[row, offered].min())
-        verdict = judge_band(health, speed, floor, was_raised=name in steered)
+        worst, slowest = min(of_health[i] for i in offered), min(of_speed[i] for i in offered)
+        verdict = judge_band(worst, slowest, floor, was_raised=name in steered)
         if verdict.band or name in steered:
             verdicts[name] = verdict
     return verdicts

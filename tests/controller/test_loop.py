@@ -138,3 +138,16 @@ def test_a_cycle_over_its_budget_warns(make_bench: Make, small_cluster: Any) -> 
     bench = make_bench(slurm=Slow(small_cluster))
     bench.cycle()
     assert bench.logged("cycle over budget")[0]["budget_s"] == 2.0
+
+
+def test_weights_that_cannot_be_kept_hold_up_no_job_and_are_said_once(
+    make_bench: Make, held_job: Make
+) -> None:
+    bench = make_bench(held_job(7, SCRIPT))
+    (bench.root / "state").mkdir()
+    (bench.root / "state" / "steering.sqlite3").write_text("no database, and long enough to be seen" * 50)
+    assert bench.cycle()
+    assert bench.cycle()
+    assert bench.record(7)["state"] == "placed"
+    (said,) = bench.logged("no weight is set")
+    assert "steering.sqlite3" in str(said["error"])
