@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from hetslurm.agent.observed import Observed
-from hetslurm.bus.wire import MAX_BYTES, Facts, ProbeReport, Report, encode, facts_of, probe_report
+from hetslurm.bus.wire import MAX_BYTES, Facts, ProbeReport, Report, cut_facts, encode, pack_probe
 
 # A controller that has just started knows the facts of all after that many beats.
 FACTS_EVERY = 12
@@ -20,7 +20,7 @@ class Reporter:
         self._node = node
         self._agent = agent
         self.beat_s = beat_s
-        self._known: Facts = {}
+        self._known: Mapping[str, list[Mapping[str, str]]] = {}
         self._owed: set[str] = set()
         self.seq = 0
 
@@ -28,16 +28,22 @@ class Reporter:
         """The next report's bytes, at this Unix and this monotonic time."""
         self.seq += 1
         probes = [
-            probe_report(
-                one.sample(), runs=one.runs, age_s=max(0.0, mono - one.sampled_at), took_s=one.took_s
+            pack_probe(
+                one.probe,
+                one.state,
+                one.rows,
+                one.message,
+                one.runs,
+                max(0.0, mono - one.sampled_at),
+                one.took_s,
             )
             for one in observed
         ]
         report = _bounded(Report(self._node, self._agent, self.seq, now, self.beat_s, probes))
-        self._owe(facts_of([one.sample() for one in observed]))
+        self._owe({one.probe: [row.facts for row in one.rows] for one in observed if one.rows})
         return self._with_facts(report) if self._owed else encode(report)
 
-    def _owe(self, facts: Facts) -> None:
+    def _owe(self, facts: Mapping[str, list[Mapping[str, str]]]) -> None:
         """Which probes' facts the controller has to be told."""
         if self.seq % FACTS_EVERY == 1:
             self._owed = set(facts)
@@ -51,9 +57,10 @@ class Reporter:
         room = MAX_BYTES - len(encode(msgspec.structs.replace(report, facts={})))
         told: Facts = {}
         for probe in sorted(self._owed):
-            size = len(msgspec.msgpack.encode({probe: self._known[probe]}))
+            facts = cut_facts(self._known[probe])
+            size = len(msgspec.msgpack.encode({probe: facts}))
             if size <= room:
-                told[probe] = self._known[probe]
+                told[probe] = facts
                 room -= size
         self._owed -= told.keys()
         if not told:
