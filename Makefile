@@ -10,7 +10,7 @@ export HETSLURM_PLUGIN_DIR ?= $(CURDIR)/build
 
 RUN_PACKAGES := slurm-wlm slurm-wlm-basic-plugins munge libslurm-dev gcc libc6-dev make python3-venv python3-dev
 TEST_PACKAGES := $(RUN_PACKAGES) slurmdbd slurm-wlm-mysql-plugin mariadb-server-core mariadb-client-core \
-	clang clang-format libclang-rt-14-dev binutils libxrt1 libxrt-dev uuid-dev
+	clang clang-format libclang-rt-14-dev binutils g++ libxrt1 libxrt-dev uuid-dev
 
 C_SOURCES := $(wildcard native/*.[ch] native/fuzz/*.[ch] tests/*/*.[ch] bench/*.c)
 PACKAGE_SOURCES := setup.py pyproject.toml LICENSE README.md $(wildcard native/*.[ch] native/*.py*  native/*.px*) \

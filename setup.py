@@ -6,6 +6,7 @@ The Slurm plugins are no Python extensions: `make plugin` builds them.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -46,11 +47,12 @@ def xrt_extensions() -> list[Extension]:
     root = Path(os.environ.get("XILINX_XRT") or "/opt/xilinx/xrt")
     has_root = (root / "include/xrt/xrt_device.h").exists()
     headers = root / "include" if has_root else Path("/usr/include/xrt")
-    missing = [
-        path for path in (headers / "xrt/xrt_device.h", Path("/usr/include/uuid/uuid.h")) if not path.exists()
-    ]
+    needed = (headers / "xrt/xrt_device.h", Path("/usr/include/uuid/uuid.h"))
+    missing = [str(path) for path in needed if not path.exists()]
+    if not (os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")):
+        missing.append("C++ compiler")
     if missing:
-        what = f"no {missing[0]}: built without the FPGA bindings (Debian: libxrt-dev uuid-dev)"
+        what = f"no {missing[0]}: built without the FPGA bindings (Debian: libxrt-dev uuid-dev g++)"
         if os.environ.get("HETSLURM_REQUIRE_XRT") == "1":
             sys.exit(f"hetslurm: {what}, though HETSLURM_REQUIRE_XRT=1")
         print(f"hetslurm: {what}", file=sys.stderr)
