@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import sys
@@ -170,11 +171,11 @@ def test_a_node_whose_agent_dies_gets_no_new_job_and_is_not_drained(site: Sandbo
 
 def test_a_stopped_agent_is_silent_and_one_that_goes_on_is_heard(site: Sandbox) -> None:
     process = site.state.processes["agent-gpu2"]
-    site.run(["kill", "-STOP", str(process.pid)])
+    os.kill(process.pid, signal.SIGSTOP)
     try:
         eventually("it is silent", lambda: node(site, "gpu2")["silent"])
     finally:
-        site.run(["kill", "-CONT", str(process.pid)])
+        os.kill(process.pid, signal.SIGCONT)
     eventually("it is heard", lambda: node(site, "gpu2")["heard"])
 
 
