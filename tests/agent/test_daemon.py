@@ -214,11 +214,12 @@ def test_prometheus_finds_reports_runs_and_values(hub: Hub, start_agent: StartAg
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    start_agent(hub, agent=QUICK, toml=f"[metrics]\nagent_port = {port}")
+    # In a changed root, "/" is no mount.
+    start_agent(hub, agent=QUICK.replace('"/"', '"/proc"'), toml=f"[metrics]\nagent_port = {port}")
     endpoint = f'{{endpoint="{hub.endpoint}"}}'
     until(
         lambda: (
-            {f"hetslurm_agent_connected{endpoint}", 'hetslurm_mount_mounted{device="/"}'}
+            {f"hetslurm_agent_connected{endpoint}", 'hetslurm_mount_mounted{device="/proc"}'}
             <= _scrape(port).keys()
         ),
         "a page with all probes",
@@ -229,7 +230,7 @@ def test_prometheus_finds_reports_runs_and_values(hub: Hub, start_agent: StartAg
     assert page['hetslurm_agent_probe_state{probe="host",state="ok"}'] == 1
     assert page['hetslurm_agent_probe_runs_total{probe="host",state="ok",task="sample"}'] > 0
     assert 0 <= page['hetslurm_agent_probe_age_seconds{probe="host"}'] < PATIENCE_S
-    assert page['hetslurm_mount_mounted{device="/"}'] == 1
+    assert page['hetslurm_mount_mounted{device="/proc"}'] == 1
     total = next(value for name, value in page.items() if name.startswith("hetslurm_host_mem_total_bytes"))
     assert total == pytest.approx(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), rel=0.05)
     assert page["hetslurm_agent_cpu_seconds_total"] > 0
