@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from hetslurm.host import open_host_probe, open_link_probe, open_mount_probe
 from hetslurm.site import AgentSite
@@ -79,8 +80,10 @@ def test_this_machine_has_sane_numbers() -> None:
     assert 0 <= row.values["disk_used_ratio"] <= 1
     assert row.values["uptime_s"] > 0
     assert row.values["clock_synced"] in (0.0, 1.0)
-    assert row.facts["id"]
     assert row.facts["kernel"]
+    # A machine that was just made may have no name for life yet.
+    named = Path("/etc/machine-id")
+    assert row.facts.get("id") or not (named.exists() and named.read_text().strip())
 
 
 def test_rates_are_measured_and_never_sampled() -> None:
