@@ -44,7 +44,7 @@ build/.installed: $(PACKAGE_SOURCES) | build/.venv
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall . \
 		> build/install.log 2>&1 || { tail -n 40 build/install.log >&2; exit 1; }
 	@$(BIN)/python -P -c 'import sys; from importlib.util import find_spec; sys.exit(not find_spec("hetslurm.fpga._xrt"))' \
-		|| echo "hetslurm: built without the FPGA bindings, for want of XRT's headers (Debian: libxrt-dev uuid-dev)"
+		|| echo "hetslurm: built without the FPGA bindings, for want of XRT's headers or a C++ compiler (Debian: libxrt-dev uuid-dev g++)"
 	@touch $@
 
 build/.venv build/.installed: | build/.packages-run

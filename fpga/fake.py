@@ -14,6 +14,7 @@ import json
 import math
 import os
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -124,8 +125,8 @@ def parse_fake(text: str, where: str = FILE) -> Pretended:
 
 
 def write_fake(path: Path, cards: int = 1, name: str = NAME, **changes: Any) -> None:
-    """Pretend so many healthy cards, all with these changes."""
-    told = [asdict(FakeCard()) | _identity(index, name) | changes for index in range(cards)]
+    """Pretend so many healthy cards, all with these changes. Serial numbers depend on the path alone."""
+    told = [asdict(FakeCard()) | _identity(path, index, name) | changes for index in range(cards)]
     _write(path, {"fault": "", "cards": told})
 
 
@@ -156,8 +157,10 @@ def heal_fake(path: Path) -> None:
             card.update(healthy)
 
 
-def _identity(index: int, name: str) -> dict[str, str]:
-    return {"serial": f"XFL1FAKE{index:04d}", "bdf": f"0000:{0x3B + index:02x}:00.1", "name": name}
+def _identity(path: Path, index: int, name: str) -> dict[str, str]:
+    """Its serial number is a device's name for life, so cards of two nodes must not share one."""
+    node = zlib.crc32(str(path).encode())
+    return {"serial": f"XFL1{node:08X}{index:04d}", "bdf": f"0000:{0x3B + index:02x}:00.1", "name": name}
 
 
 def _card(told: Any, where: str) -> FakeCard:

@@ -48,7 +48,8 @@ def test_healthy_cards_say_everything(probe: Probe) -> None:
     rates = {metric.name for metric in FPGA if metric.meaning is Meaning.RATE}
     for row in sample.rows:
         assert set(row.values) == METRICS - rates - {"measured_age_s"}
-    assert [row.facts["id"] for row in sample.rows] == ["XFL1FAKE0000", "XFL1FAKE0001"]
+    first, second = (row.facts["id"] for row in sample.rows)
+    assert (first[:4], first[-4:], second[-4:]) == ("XFL1", "0000", "0001")
     assert [row.facts["bdf"] for row in sample.rows] == ["0000:3b:00.1", "0000:3c:00.1"]
     assert sample.rows[0].facts["xclbin_uuid"] == "5f9d2a54-7e5c-4d12-9c40-2f6f1f0d7a11"
 
@@ -222,3 +223,12 @@ def test_a_reader_never_sees_half_a_file(path: Path) -> None:
 def test_a_probe_is_what_agents_take(probe: Probe) -> None:
     assert isinstance(probe, FpgaProbe)
     probe.close()
+
+
+def test_cards_of_two_nodes_have_names_of_their_own(tmp_path: Path) -> None:
+    serials = set()
+    for node in ("fpga1", "fpga2"):
+        (tmp_path / node).mkdir()
+        write_fake(tmp_path / node / "fpga.json")
+        serials.add(json.loads((tmp_path / node / "fpga.json").read_text())["cards"][0]["serial"])
+    assert len(serials) == 2
