@@ -15,7 +15,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) slurmdbd slurm-wlm-mysql-plugin mariadb-server-
 C_SOURCES := $(wildcard native/*.[ch] native/fuzz/*.[ch] tests/*/*.[ch] bench/*.c)
 PACKAGE_SOURCES := setup.py pyproject.toml LICENSE README.md $(wildcard native/*.[ch] native/*.py*  native/*.px*) \
 	$(wildcard gpu/*.py fpga/*.py* fpga/*.px*) \
-	$(shell find hetslurm -type f ! -path '*/__pycache__/*')
+	$(shell find hetslurm cloudburst -type f ! -path '*/__pycache__/*')
 
 .PHONY: help setup demo check format test bench plugin fuzz clean
 

@@ -75,8 +75,12 @@ setup(
     packages=[
         "hetslurm",
         "hetslurm.agent",
+        "hetslurm.burst",
         "hetslurm.bus",
         "hetslurm.cli",
+        "hetslurm.cloudburst",
+        "hetslurm.cloudburst.ledger",
+        "hetslurm.cloudburst.provider",
         "hetslurm.config",
         "hetslurm.controller",
         "hetslurm.daemon",
@@ -95,6 +99,9 @@ setup(
     ],
     package_dir={
         "hetslurm": "hetslurm",
+        "hetslurm.cloudburst": "cloudburst",
+        "hetslurm.cloudburst.ledger": "cloudburst/ledger",
+        "hetslurm.cloudburst.provider": "cloudburst/provider",
         "hetslurm.fpga": "fpga",
         "hetslurm.gpu": "gpu",
         "hetslurm.native": "native",

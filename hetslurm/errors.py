@@ -9,6 +9,10 @@ HetslurmError
 │   └── SlurmRefused     slurmctld answered "no"; holds its words
 ├── BusError             a report, a socket of the bus
 │   └── KeyFileError     a key file that is missing, broken, or open to others
+├── BudgetError          money
+│   ├── BudgetExceeded   a cap would be broken: which one, by how much; nothing was reserved
+│   ├── NoReservation    nobody set money aside for this node or job: nothing is started
+│   └── LedgerError      the ledger cannot be read, written or trusted
 ├── ProbeError           a probe cannot look at its device, and why
 ├── PluginError          a built plugin does not fit the installed Slurm
 └── SandboxError         the sandbox cannot start, or something of it died
@@ -61,6 +65,22 @@ class BusError(HetslurmError):
 
 class KeyFileError(BusError):
     """A key file cannot be trusted: it is missing, broken, or others can read it."""
+
+
+class BudgetError(HetslurmError):
+    """Money cannot be had, or cannot be accounted for."""
+
+
+class BudgetExceeded(BudgetError):
+    """A cap stands in the way; nothing was reserved."""
+
+
+class NoReservation(BudgetError):
+    """No money was set aside for this, or not enough; nothing may be started."""
+
+
+class LedgerError(BudgetError):
+    """The ledger of money cannot be used; money is then not spent."""
 
 
 class ProbeError(HetslurmError):

@@ -154,6 +154,13 @@ class MetricsSite:
 
 
 @dataclass(frozen=True, slots=True)
+class BurstSite:
+    """[burst]: where burst.toml is; "": no job ever leaves for the cloud."""
+
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """The whole of hetslurm.toml. `resource_gres` names the GRES that make no pool."""
 
@@ -174,3 +181,4 @@ class Site:
     agent: AgentSite = AgentSite()
     health: HealthSite = HealthSite()
     metrics: MetricsSite = MetricsSite()
+    burst: BurstSite = BurstSite()

@@ -11,7 +11,7 @@ from hetslurm.config.node_tables import read_agent, read_bus, read_health, read_
 from hetslurm.config.problems import Problem, Problems
 from hetslurm.config.table import Table
 from hetslurm.errors import ConfigError
-from hetslurm.site import DataSite, PoolFacts, Site, Weights
+from hetslurm.site import BurstSite, DataSite, PoolFacts, Site, Weights
 
 DAY_S = 86400.0
 _CURRENCY_BYTES = 15  # struct het_slot keeps 16 with the NUL
@@ -86,6 +86,7 @@ def _site(root: Table) -> Site:
         agent=read_agent(root.table("agent")),
         health=read_health(root.table("health")),
         metrics=read_metrics(root.table("metrics")),
+        burst=_burst(root.table("burst")),
     )
     if site.snapshot_max_age_s < 2 * site.cycle_s:
         snapshot.refuse(
@@ -138,6 +139,12 @@ def _pool(table: Table) -> PoolFacts:
     if facts.type and facts.kind in ("", "cpu"):
         table.refuse("type", 'expected a kind such as "gpu" beside it: cpu pools have no type')
     return facts
+
+
+def _burst(table: Table) -> BurstSite:
+    policy = table.absolute_path("policy", "/") if "policy" in table.items() else ""
+    table.done()
+    return BurstSite(policy)
 
 
 def _data(table: Table) -> DataSite:

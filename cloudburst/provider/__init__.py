@@ -1,0 +1,1 @@
+"""Where instances come from: this machine, an admin's own program, Amazon EC2."""
