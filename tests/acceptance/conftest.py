@@ -16,12 +16,21 @@ import pytest
 
 from hetslurm.errors import SnapshotError
 from hetslurm.sandbox import Sandbox
+from hetslurm.sandbox.process import of_sandbox
 from hetslurm.slot import header_of
 from hetslurm.snapshot.writer import read_view, slot_array
 
 PATIENCE_S = 30.0
 NODES = "cpu=4,gpu:a100:2=2,fpga:u250:2=1"
 TRUE = "#!/bin/sh\ntrue\n"
+
+
+def command_line(pid: int) -> bytes:
+    """As /proc has it; b"" of a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,19 @@ class Cluster:
         """hetslurm's record of the job; {} when it has none."""
         text = self.sandbox.job(job_id).get("AdminComment", "")
         return dict(json.loads(text)) if text.startswith("{") else {}
+
+    def await_steps_gone(self, job_id: int) -> None:
+        """Return when no slurmstepd of the job is left on any node.
+
+        Slurm has a batch step report its end after its node has ceased to be "completing". When the job runs
+        again there by then, slurmctld takes the report for the end of the second run.
+        """
+        title = f"slurmstepd: [{job_id}.".encode()
+
+        def gone() -> bool:
+            return not any(title in command_line(pid) for pid in of_sandbox(self.sandbox.root))
+
+        self.wait_for(f"the steps of job {job_id} to end", gone, 60)
 
     def update_partition(self, name: str, **settings: str) -> None:
         """`scontrol update`, without waiting for anybody to see it."""

@@ -197,10 +197,7 @@ def test_requeue_keeps_placement_and_environment(cluster, tmp_path) -> None:
 
     cluster.admin("scontrol", "requeue", str(verdict.job_id))
     cluster.wait_for("the requeue", lambda: cluster.sandbox.job(verdict.job_id)["JobState"] == "PENDING")
-    cluster.wait_for(
-        "the first run to be cleaned up",
-        lambda: "completing" not in cluster.admin("sinfo", "-h", "-p", "gpu", "-o", "%T"),
-    )
+    cluster.await_steps_gone(verdict.job_id)
     # Slurm lets a requeued job wait for two minutes.
     cluster.admin("scontrol", "update", f"JobId={verdict.job_id}", "StartTime=now")
     job = cluster.finished(verdict.job_id)
