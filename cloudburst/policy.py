@@ -36,7 +36,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """reserved + spent ≤ `limit_micro`, for one name of a level, or for each (`name` "*"; "" for the site)."""
+    """reserved + spent ≤ `limit_micro`, for one name of a level, or for each ("*"; "" for the site)."""
 
     level: Level
     name: str
@@ -59,8 +59,8 @@ class CloudPool:
 
     `max_price_micro` is per instance and hour: nothing dearer is launched, and worst cases are computed with
     it. `boot_s` is expected until Slurm can use the node, `boot_timeout_s` (Slurm's ResumeTimeout) the most.
-    `idle_s` is what an instance idles after its job (SuspendTime and the time to end it). `interruptions_per_hour` is the
-    expected rate for spot. `billed_least_s` is the least that the provider bills.
+    `idle_s` is what an instance idles after its job (SuspendTime and the time to end it).
+    `interruptions_per_hour` is the expected rate for spot. `billed_least_s` is the least that is billed.
     """
 
     partition: str
@@ -99,7 +99,7 @@ class Spill:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """[retry]: `requeues` runs more than the first are reserved for; cool-downs are seconds per kind of error.
+    """[retry]: `requeues` runs more than the first are reserved for; `cooldown_s` per kind of error.
 
     `reservation_s`: a reservation whose job did not begin to boot by then expires. `guard_s`: the reconciler
     leaves alone what is younger. `heartbeat_s`: resume refuses when the reconciler's last sign is older.

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from hetslurm.cloudburst.money import cost_micro
 from hetslurm.cloudburst.policy import CloudPool, Retry
 
-
 # An instance is told to end this much before its money does: clocks differ, and ending takes a moment.
 SLACK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorstCase:
-    """`attempt_s` seconds an instance may live at most per attempt; `total_micro` for all attempts and nodes."""
+    """An instance lives `attempt_s` seconds at most; `total_micro` is for all attempts and nodes."""
 
     attempt_s: float
     attempts: int
@@ -23,7 +22,7 @@ class WorstCase:
 
 
 def worst_case(pool: CloudPool, retry: Retry, *, nodes: int, limit_s: float) -> WorstCase:
-    """Boot (at its timeout) + time limit + grace + idle tail + slack, at the price cap, for every attempt allowed."""
+    """Boot timeout + time limit + grace + idle tail + slack, at the price cap, for every attempt allowed."""
     attempt_s = pool.boot_timeout_s + limit_s + retry.grace_s + pool.idle_s + SLACK_S
     attempts = 1 + retry.requeues
     attempt = nodes * cost_micro(pool.max_price_micro, attempt_s, least_s=pool.billed_least_s)

@@ -1,1 +1,1 @@
-"""Money: reserve → commit → settle → release, append-only, in one SQLite file with the instances that it pays for."""
+"""Money: reserve → commit → settle → release, append-only, in one SQLite file with what it pays for."""

@@ -9,7 +9,10 @@ from hetslurm.cloudburst.policy import Cap, Level, Purchase
 
 
 class ReservationState(StrEnum):
-    """RESERVED: money set aside, nothing started. COMMITTED: an instance was or may be started. The rest are over."""
+    """RESERVED: money set aside, nothing started. COMMITTED: an instance was or may be started.
+
+    The others are over.
+    """
 
     RESERVED = "reserved"
     COMMITTED = "committed"
@@ -24,9 +27,9 @@ class ReservationState(StrEnum):
 
 
 class InstanceState(StrEnum):
-    """INTENT: on disk, the provider may or may not have heard. LAUNCHED: it has an id. TERMINATING: told to end.
+    """INTENT: on disk, the provider may or may not have heard. LAUNCHED: it has an id.
 
-    ENDED: it is gone and paid. FAILED: it never existed, nothing is owed.
+    TERMINATING: told to end. ENDED: it is gone and paid. FAILED: it never existed, nothing is owed.
     """
 
     INTENT = "intent"
@@ -63,8 +66,8 @@ class Payer:
 class Wanted:
     """What to reserve. `node_names` are the CLOUD nodes given to this job alone until it is over.
 
-    `amount_micro` is `WorstCase.total_micro`, `attempt_micro` and `attempt_s` those of one attempt over all its
-    nodes; `limit_s` is the time limit that the money is for; `expires_at` (Unix seconds) ends a
+    `amount_micro` is `WorstCase.total_micro`, `attempt_micro` and `attempt_s` those of one attempt over all
+    its nodes; `limit_s` is the time limit that the money is for; `expires_at` (Unix seconds) ends a
     reservation for which nothing was started.
     """
 
@@ -135,10 +138,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the ledger, never changed. `kind`: reserve, top-up, commit, spend, release, expire, overrun, cap.
+    """One line of the ledger, never changed.
 
-    `reserved_micro` and `spent_micro` are what it adds to the balances (negative: takes away). `hash` is SHA-256
-    over the one before it and its own fields.
+    `kind`: reserve, top-up, commit, spend, release, expire, overrun, cap. `reserved_micro` and `spent_micro`
+    are what it adds to the balances (negative: takes away). `hash` is SHA-256 over the one before it and its
+    own fields.
     """
 
     seq: int
@@ -155,7 +159,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of a cap is used in its running period. `since` is the period's begin, Unix seconds (TOTAL: 0)."""
+    """How much of a cap is used in its running period; `since` is its begin, Unix seconds (TOTAL: 0)."""
 
     cap: Cap
     name: str

@@ -76,7 +76,7 @@ class Seen:
     """An instance as the provider has it. `ended_at` None: still there, or the provider forgot when.
 
     `node`, `generation`, `token` are from its tags, so that ours are known without our own records.
-    `notice_at`: when it will be taken away (Unix seconds), None: no notice. `address` "" where Slurm needs none.
+    `notice_at`: when it will be taken away (Unix seconds), None: no notice. `address` "": Slurm needs none.
     """
 
     instance_id: str
@@ -97,14 +97,14 @@ Launched = Seen | ProviderError
 
 
 class Provider(Protocol):
-    """One account with one cloud. ProviderError from any call; every call ends within a deadline of its own."""
+    """One account with one cloud. Any call raises ProviderError; each ends within a deadline of its own."""
 
     def quotes(self, pool: CloudPool) -> tuple[Quote, ...]:
         """Prices of the pool's offerings now, as far as they can be had: no quote, no launch."""
         ...
 
     def launch(self, orders: Sequence[Order]) -> dict[str, Launched]:
-        """By token: the instance, or why there is none. A token that was launched before gives that instance."""
+        """By token: the instance, or why there is none. A token used before gives the instance of then."""
         ...
 
     def seen(self) -> tuple[Seen, ...]:

@@ -1,1 +1,1 @@
-"""Cloud burst at work: what moves jobs, starts and ends instances, and keeps provider, Slurm and ledger alike."""
+"""Cloud burst at work: moves jobs, starts and ends instances, keeps provider, Slurm and ledger alike."""
