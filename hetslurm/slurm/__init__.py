@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hetslurm.slurm.adapters import choose_adapter
-from hetslurm.slurm.protocol import JobDetail, JobUpdate, SlurmAdapter
+from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown, SlurmAdapter
 from hetslurm.slurm.record import Record, parse_record, render_record
 
 __all__ = [
     "JobDetail",
     "JobUpdate",
+    "PowerDown",
     "Record",
     "SlurmAdapter",
     "choose_adapter",

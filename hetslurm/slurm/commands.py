@@ -14,7 +14,7 @@ from hetslurm.slurm.directory import members_of_groups, uids_of_users
 from hetslurm.slurm.job_text import DETAIL_COLUMNS, QUEUE_COLUMNS, Columns, detail_of_row, job_of_row
 from hetslurm.slurm.node_text import parse_node, parse_nodes
 from hetslurm.slurm.partition_text import Settings, parse_partitions, parse_settings
-from hetslurm.slurm.protocol import JobDetail, JobUpdate
+from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
 from hetslurm.slurm.run import run_slurm
 from hetslurm.slurm.update import render_update
 from hetslurm.slurm.version import SlurmVersion, parse_version
@@ -23,7 +23,10 @@ from hetslurm.slurm.version import SlurmVersion, parse_version
 # words is random, and the next try works.
 _STALE_ERRNO = "Resource temporarily unavailable"
 _TRIES = 5
+# What scancel says of a job that is over; of one that it never knew too, and then only in some forms.
+_OVER = ("Invalid job id specified", "already completing or completed")
 _JOBS_A_CALL = 1000
+_NODES_A_CALL = 1000  # an argument holds 128 KiB
 # A slurmdbd that is away must not hold the cycle up: slurmctld goes on with what it knows, and so do we.
 _DATABASE_DEADLINE_S = 5.0
 
@@ -156,6 +159,51 @@ class CommandAdapter:
     def controller_started_at(self) -> float:
         """See SlurmAdapter."""
         return parse_started_at(self._text("scontrol", "show", "config"))
+
+    def node_down(self, names: Sequence[str], reason: str) -> None:
+        """See SlurmAdapter."""
+        self._update_nodes(names, "State=DOWN", f"Reason={reason}")
+
+    def power_down(self, names: Sequence[str], how: PowerDown = PowerDown.FORCE) -> None:
+        """See SlurmAdapter."""
+        self._update_nodes(names, f"State=POWER_DOWN_{how.value.upper()}")
+
+    def power_up(self, names: Sequence[str]) -> None:
+        """See SlurmAdapter."""
+        self._update_nodes(names, "State=POWER_UP")
+
+    def set_node_address(self, name: str, address: str, hostname: str) -> None:
+        """See SlurmAdapter."""
+        self._run("scontrol", "update", f"NodeName={name}", f"NodeAddr={address}", f"NodeHostname={hostname}")
+
+    def requeue(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self._run("scontrol", "requeue", str(job_id))
+
+    def cancel(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self._kill(str(job_id))
+
+    def signal(self, job_id: int, signal: str, *, batch: bool = False) -> None:
+        """See SlurmAdapter. Without the state, scancel tries for minutes to signal a job that waits."""
+        how = ["--full"] if batch else []
+        self._kill("--state=RUNNING", f"--signal={signal}", *how, str(job_id))
+
+    def notify(self, job_id: int, text: str) -> None:
+        """See SlurmAdapter."""
+        self._run("scontrol", "notify", str(job_id), text)
+
+    def _kill(self, *arguments: str) -> None:
+        try:
+            self._run("scancel", *arguments)
+        except SlurmRefused as refused:
+            if not any(words in str(refused) for words in _OVER):
+                raise
+
+    def _update_nodes(self, names: Sequence[str], *settings: str) -> None:
+        for first in range(0, len(names), _NODES_A_CALL):
+            asked = ",".join(names[first : first + _NODES_A_CALL])
+            self._run("scontrol", "update", f"NodeName={asked}", *settings)
 
     def _change(self, *arguments: str) -> None:
         for left in reversed(range(_TRIES)):

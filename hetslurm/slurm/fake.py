@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from hetslurm.cluster import Cluster, Node, QueuedJob
 from hetslurm.errors import SlurmRefused, SlurmUnavailable
-from hetslurm.slurm.protocol import JobDetail, JobUpdate
+from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
 
 T = TypeVar("T")
 _HELD_PRIORITY = 0
@@ -19,6 +19,10 @@ _INVALID_JOB = "Invalid job id specified"
 _INVALID_NODE = "slurm_update error: Invalid node name specified"
 _MOST_WEIGHT = 4_294_967_280
 _POWERING = frozenset({"POWERED_DOWN", "POWERING_UP"})
+_POWER = frozenset({"POWERED_DOWN", "POWERING_UP", "POWERING_DOWN", "POWER_DOWN", "POWER_UP"})
+_RUNNING = frozenset({"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED"})
+_ALIVE = _RUNNING | {"PENDING"}
+_BASES = frozenset({"IDLE", "MIXED", "ALLOCATED", "DOWN"})
 
 
 @dataclass(slots=True)
@@ -27,7 +31,8 @@ class FakeSlurm:
 
     `is_down` makes every call raise SlurmUnavailable. `calls` records each change of a job: (verb, job id,
     update or None). `released_priority` is what a released job gets. `user` is who changes nodes, `now`
-    when (Unix seconds), `node_updates` how many such changes there were.
+    when (Unix seconds), `node_updates` how many such changes there were. `told` are the texts and signals
+    that jobs got, `required` what ReqNodeList says of a job, `addresses` where nodes were said to be.
     """
 
     cluster: Cluster
@@ -39,6 +44,9 @@ class FakeSlurm:
     now: float = 0.0
     started_at: float = 0.0
     node_updates: int = 0
+    told: list[tuple[int, str]] = field(default_factory=list)
+    required: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def read_cluster(self) -> Cluster:
         """See SlurmAdapter."""
@@ -47,7 +55,8 @@ class FakeSlurm:
 
     def read_job(self, job_id: int) -> JobDetail:
         """See SlurmAdapter."""
-        return JobDetail(job=self._job(job_id))
+        job = self._job(job_id)
+        return JobDetail(job=job, required_nodes=",".join(self.required.get(job_id, ())))
 
     def batch_script(self, job_id: int) -> bytes:
         """See SlurmAdapter."""
@@ -64,6 +73,8 @@ class FakeSlurm:
             raise SlurmRefused(f"Invalid partition name specified for job {job_id}")
         if update.gres == () and job.gres:
             raise SlurmRefused(f"Invalid Trackable RESource (TRES) specification for job {job_id}")
+        if update.node_names:
+            self.read_nodes(update.node_names)
         nodes = job.nodes if update.nodes is None else update.nodes
         per_node = None if update.cpus_per_node is None else update.cpus_per_node * nodes
         self.put(
@@ -79,6 +90,8 @@ class FakeSlurm:
                 qos=_first(update.qos, job.qos),
             )
         )
+        if update.node_names is not None:
+            self.required[job_id] = update.node_names
         self.calls.append(("update", job_id, update))
 
     def hold(self, job_id: int) -> None:
@@ -147,6 +160,73 @@ class FakeSlurm:
         self._answer()
         return self.started_at
 
+    def node_down(self, names: Sequence[str], reason: str) -> None:
+        """See SlurmAdapter."""
+        nodes = self.read_nodes(names)
+        if not reason:
+            raise SlurmRefused("You must specify a reason when DOWNING or DRAINING a node. Request denied")
+        self.node_updates += 1
+        for node in nodes:
+            state = node.state - _BASES - {"POWERING_UP"} | {"DOWN"}
+            self.put_node(replace(node, state=state, reason=reason, reason_by=self.user, reason_at=self.now))
+        self._requeue_from(names)
+
+    def power_down(self, names: Sequence[str], how: PowerDown = PowerDown.FORCE) -> None:
+        """See SlurmAdapter. A node is on its way down until `finish_power_down`."""
+        nodes = self.read_nodes(names)
+        self.node_updates += 1
+        if how is PowerDown.FORCE:
+            self._requeue_from(names)
+        for node in nodes:
+            busy = any(job.state == "RUNNING" and node.name in job.node_names for job in self.cluster.jobs)
+            flag = "POWER_DOWN" if busy else "POWERING_DOWN"
+            self.put_node(replace(node, state=node.state - _POWER | {flag}))
+
+    def finish_power_down(self, names: Sequence[str]) -> None:
+        """What Slurm does SuspendTimeout after its SuspendProgram: POWERED_DOWN, with no reason."""
+        for node in self.read_nodes(names):
+            if "POWERING_DOWN" in node.state:
+                state = node.state - _BASES - _POWER - {"DRAIN", "NOT_RESPONDING"} | {"IDLE", "POWERED_DOWN"}
+                self.put_node(replace(node, state=state, reason="", reason_by="", reason_at=None))
+
+    def power_up(self, names: Sequence[str]) -> None:
+        """See SlurmAdapter. It stays POWERING_UP."""
+        nodes = self.read_nodes(names)
+        self.node_updates += 1
+        for node in nodes:
+            self.put_node(replace(node, state=node.state - _POWER | {"POWERING_UP"}))
+
+    def set_node_address(self, name: str, address: str, hostname: str) -> None:
+        """See SlurmAdapter."""
+        self.read_node(name)
+        self.node_updates += 1
+        self.addresses[name] = (address, hostname)
+
+    def requeue(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        job = self._running(job_id)
+        self.put(replace(job, state="PENDING", node_names=(), start_at=None, end_at=None, reason="BeginTime"))
+        self.calls.append(("requeue", job_id, None))
+
+    def cancel(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self._answer()
+        for job in self.cluster.jobs:
+            if job.job_id == job_id and job.state in _ALIVE:
+                self.put(replace(job, state="CANCELLED", end_at=self.now))
+        self.calls.append(("cancel", job_id, None))
+
+    def signal(self, job_id: int, signal: str, *, batch: bool = False) -> None:
+        """See SlurmAdapter."""
+        self._answer()
+        if any(job.job_id == job_id and job.state in _RUNNING for job in self.cluster.jobs):
+            self.told.append((job_id, f"{signal} batch" if batch else signal))
+
+    def notify(self, job_id: int, text: str) -> None:
+        """See SlurmAdapter."""
+        self._running(job_id)
+        self.told.append((job_id, text))
+
     def put_node(self, node: Node) -> None:
         """Replace the node of its name."""
         nodes = tuple(node if other.name == node.name else other for other in self.cluster.nodes)
@@ -167,6 +247,18 @@ class FakeSlurm:
             if job.job_id == job_id:
                 return job
         raise SlurmRefused(_INVALID_JOB)
+
+    def _requeue_from(self, names: Sequence[str]) -> None:
+        lost = set(names)
+        for job in self.cluster.jobs:
+            if job.state in _RUNNING and lost & set(job.node_names):
+                self.requeue(job.job_id)
+
+    def _running(self, job_id: int) -> QueuedJob:
+        job = self._job(job_id)
+        if job.state not in _RUNNING:
+            raise SlurmRefused(f"Job/step already completing or completed for job {job_id}")
+        return job
 
     def _pending(self, job_id: int) -> QueuedJob:
         job = self._job(job_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from hetslurm.cluster import Cluster, Gres, Node, QueuedJob
@@ -38,7 +39,7 @@ class JobUpdate:
     the job's. Where the count of cpus or nodes changes, give `nodes`, `tasks`, `cpus_per_task` and
     `cpus_per_node` together: Slurm derives none of them from another (22.05: cpus_per_task alone changes
     only the environment). An empty `gres` means none, and can only be had by a job that never asked for
-    any (see `hetslurm.slurm.update`).
+    any (see `hetslurm.slurm.update`). `node_names` are the nodes that it must get; an empty one: any.
     """
 
     partition: str | None = None
@@ -51,6 +52,14 @@ class JobUpdate:
     time_limit_min: int | None = None
     admin_comment: str | None = None
     qos: str | None = None
+    node_names: tuple[str, ...] | None = None
+
+
+class PowerDown(StrEnum):
+    """What becomes of jobs on a node that is powered down: they are requeued, or end first."""
+
+    FORCE = "force"
+    ASAP = "asap"
 
 
 class SlurmAdapter(Protocol):
@@ -117,4 +126,39 @@ class SlurmAdapter(Protocol):
 
     def controller_started_at(self) -> float:
         """When the slurmctld that answers was started, Unix seconds (whole)."""
+        ...
+
+    def node_down(self, names: Sequence[str], reason: str) -> None:
+        """Set nodes DOWN: jobs on them are requeued at once. Overwrites whatever reason they have."""
+        ...
+
+    def power_down(self, names: Sequence[str], how: PowerDown = PowerDown.FORCE) -> None:
+        """Let Slurm run its SuspendProgram for these nodes. A node that is DOWN is not once it is through."""
+        ...
+
+    def power_up(self, names: Sequence[str]) -> None:
+        """Let Slurm run its ResumeProgram for these nodes, though no job asks for them."""
+        ...
+
+    def set_node_address(self, name: str, address: str, hostname: str) -> None:
+        """Where slurmctld finds a node's slurmd from now on; the node's own name for both is the default."""
+        ...
+
+    def requeue(self, job_id: int) -> None:
+        """Send a running job back to the queue."""
+        ...
+
+    def cancel(self, job_id: int) -> None:
+        """End a job, pending or running, as `scancel` does. One that is over is no error."""
+        ...
+
+    def signal(self, job_id: int, signal: str, *, batch: bool = False) -> None:
+        """Send a signal ("USR1") to a job's steps; with `batch`, to its script and all of its children.
+
+        One that does not run is no error.
+        """
+        ...
+
+    def notify(self, job_id: int, text: str) -> None:
+        """Write a line to the standard error of a running batch job, or to salloc's and srun's terminal."""
         ...

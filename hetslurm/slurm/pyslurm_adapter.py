@@ -24,7 +24,7 @@ from hetslurm.slurm.gres import parse_gres
 from hetslurm.slurm.hostlist import expand_hostlist
 from hetslurm.slurm.job_text import count_array_tasks
 from hetslurm.slurm.node_text import parse_state
-from hetslurm.slurm.protocol import JobDetail, JobUpdate
+from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
 from hetslurm.slurm.record import predicted_run_s
 from hetslurm.slurm.version import parse_version
 
@@ -115,6 +115,38 @@ class PyslurmAdapter:
     def controller_started_at(self) -> float:
         """See SlurmAdapter."""
         return self.commands.controller_started_at()
+
+    def node_down(self, names: Sequence[str], reason: str) -> None:
+        """See SlurmAdapter."""
+        self.commands.node_down(names, reason)
+
+    def power_down(self, names: Sequence[str], how: PowerDown = PowerDown.FORCE) -> None:
+        """See SlurmAdapter."""
+        self.commands.power_down(names, how)
+
+    def power_up(self, names: Sequence[str]) -> None:
+        """See SlurmAdapter."""
+        self.commands.power_up(names)
+
+    def set_node_address(self, name: str, address: str, hostname: str) -> None:
+        """See SlurmAdapter."""
+        self.commands.set_node_address(name, address, hostname)
+
+    def requeue(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self.commands.requeue(job_id)
+
+    def cancel(self, job_id: int) -> None:
+        """See SlurmAdapter."""
+        self.commands.cancel(job_id)
+
+    def signal(self, job_id: int, signal: str, *, batch: bool = False) -> None:
+        """See SlurmAdapter."""
+        self.commands.signal(job_id, signal, batch=batch)
+
+    def notify(self, job_id: int, text: str) -> None:
+        """See SlurmAdapter."""
+        self.commands.notify(job_id, text)
 
 
 def translate_node(node: Any) -> Node:

@@ -29,6 +29,8 @@ def _settings(update: JobUpdate) -> Iterator[tuple[str, object]]:
         yield "Gres", render_gres(update.gres)
     if update.nodes is not None:
         yield "NumNodes", f"{update.nodes}-{update.nodes}"
+    if update.node_names is not None:
+        yield "ReqNodeList", ",".join(update.node_names)
     if update.tasks is not None:
         yield "NumTasks", update.tasks
     if update.cpus_per_node is not None:

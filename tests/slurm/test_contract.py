@@ -123,6 +123,24 @@ def test_a_job_is_held_and_released(stage: Stage) -> None:
     assert (held.priority, held.reason) == (0, "JobHeldAdmin")
 
 
+def test_a_job_is_bound_to_nodes_and_unbound(stage: Stage) -> None:
+    stage.adapter.update_job(stage.job_id, JobUpdate(partition="gpu", node_names=("gpu2",)))
+    detail = stage.adapter.read_job(stage.job_id)
+    assert (detail.job.partition, detail.required_nodes) == ("gpu", "gpu2")
+    stage.adapter.update_job(stage.job_id, JobUpdate(partition="cpu", node_names=()))
+    detail = stage.adapter.read_job(stage.job_id)
+    assert (detail.job.partition, detail.required_nodes) == ("cpu", "")
+
+
+def test_a_job_is_cancelled(stage: Stage) -> None:
+    stage.adapter.signal(stage.job_id, "USR1", batch=True)  # it does not run: no error
+    stage.adapter.cancel(stage.job_id)
+    assert stage.adapter.read_job(stage.job_id).job.state == "CANCELLED"
+    for job_id in (stage.job_id, 999_999):
+        stage.adapter.cancel(job_id)
+        stage.adapter.signal(job_id, "USR1")
+
+
 def test_a_job_that_is_not_there_is_refused(stage: Stage) -> None:
     adapter = stage.adapter
     for call in (
@@ -131,6 +149,8 @@ def test_a_job_that_is_not_there_is_refused(stage: Stage) -> None:
         lambda: adapter.update_job(999_999, JobUpdate(partition="gpu")),
         lambda: adapter.hold(999_999),
         lambda: adapter.release(999_999),
+        lambda: adapter.requeue(999_999),
+        lambda: adapter.notify(999_999, "hello"),
     ):
         with pytest.raises(SlurmRefused, match="Invalid job id"):
             call()

@@ -141,11 +141,24 @@ def test_a_node_that_is_not_there_is_refused(stage: Stage) -> None:
         lambda: stage.adapter.read_nodes(["cpu1", "nowhere"]),
         lambda: stage.adapter.read_nodes(["cpu[1-2]"]),
         lambda: stage.adapter.set_node_weight(["nowhere"], 2),
+        lambda: stage.adapter.node_down(["nowhere"], "gone"),
+        lambda: stage.adapter.power_down(["nowhere"]),
+        lambda: stage.adapter.power_up(["nowhere"]),
+        lambda: stage.adapter.set_node_address("nowhere", "127.0.0.1", "nowhere"),
     ):
         with pytest.raises(SlurmRefused, match="nvalid node name"):
             call()
     with pytest.raises(SlurmRefused, match="nvalid node name"):
         stage.adapter.read_node("cpu[1-2]")
+
+
+def test_nodes_are_set_down_with_a_reason(stage: Stage) -> None:
+    before = stage.adapter.count_node_updates()
+    stage.adapter.node_down(["cpu1", "cpu2"], "hetslurm: capacity: none of this type in any zone")
+    for node in stage.adapter.read_nodes(["cpu1", "cpu2"]):
+        assert "DOWN" in node.state
+        assert node.reason == "hetslurm: capacity: none of this type in any zone"
+    assert stage.adapter.count_node_updates() == before + 1
 
 
 def test_a_drain_needs_a_reason(stage: Stage) -> None:

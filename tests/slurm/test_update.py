@@ -31,3 +31,12 @@ def test_what_is_not_to_change_is_not_said() -> None:
 
 def test_no_gres_is_never_written_as_an_empty_one() -> None:
     assert render_update(JobUpdate(partition="cpu", gres=())) == ["Partition=cpu"]
+
+
+def test_the_nodes_that_a_job_must_get_are_named_and_taken_back() -> None:
+    assert render_update(JobUpdate(partition="cloud", nodes=2, node_names=("c1", "c2"))) == [
+        "Partition=cloud",
+        "NumNodes=2-2",
+        "ReqNodeList=c1,c2",
+    ]
+    assert render_update(JobUpdate(node_names=())) == ["ReqNodeList="]
