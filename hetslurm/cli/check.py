@@ -37,7 +37,7 @@ class Finding:
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(help="hetslurm.toml, job scripts, plugins (.so); or: plugin [PATH…]"),
+        typer.Argument(help="hetslurm.toml, burst.toml, job scripts, plugins (.so); or: plugin [PATH…]"),
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -106,12 +106,15 @@ def find_plugins(environ: dict[str, str] | None = None) -> list[Path]:
 
 
 def _check_config(path: str, content: bytes) -> tuple[list[Finding], str]:
+    from hetslurm.cloudburst.policy_file import looks_like_policy  # noqa: PLC0415
     from hetslurm.config import read_site  # noqa: PLC0415
 
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return [Finding(path, "it is not UTF-8 text")], "configuration"
+    if Path(path).name == "burst.toml" or looks_like_policy(text):
+        return _check_policy(path, text)
     site, problems = read_site(text)
     found = [Finding(path, p.render("").lstrip(":0123456789 "), p.line) for p in problems]
     if site is None:
@@ -120,6 +123,17 @@ def _check_config(path: str, content: bytes) -> tuple[list[Finding], str]:
         [],
         f"fine: {len(site.pools)} [[pool]], {len(site.data)} [[data]], by {site.default_objective}",
     )
+
+
+def _check_policy(path: str, text: str) -> tuple[list[Finding], str]:
+    from hetslurm.cloudburst.policy_file import read_policy  # noqa: PLC0415
+
+    policy, problems = read_policy(text)
+    found = [Finding(path, p.render("").lstrip(":0123456789 "), p.line) for p in problems]
+    if policy is None:
+        return found, "burst policy"
+    counts = (len(policy.providers), len(policy.pools), len(policy.caps))
+    return [], "fine: {} [provider], {} [[pool]], {} [[cap]]".format(*counts)
 
 
 def _check_plugin(path: Path) -> tuple[list[Finding], str]:

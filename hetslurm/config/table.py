@@ -137,6 +137,29 @@ class Table:
             return self._wrong(key, self._values[key], "at most six digits after the point", 0.0)
         return float(micro)
 
+    def micro(self, key: str, default: int) -> int:
+        """An amount of the site's currency as whole millionths, exact; for money that is spent."""
+        value = self._number(key, 0, float(_MOST), what="an amount of money, 0 or more")
+        if value is None:
+            return default
+        micro = Decimal(str(self._values[key])) * MICRO
+        if micro != micro.to_integral_value():
+            return self._wrong(key, self._values[key], "at most six digits after the point", default)
+        return int(micro)
+
+    def numbers(self, key: str, default: tuple[float, ...], *, low: float, high: float) -> tuple[float, ...]:
+        """A list of numbers above `low` and at most `high`, at least one."""
+        value = self._take(key)
+        if value is None:
+            return default
+        fine = isinstance(value, list) and bool(value)
+        if not fine or not all(
+            isinstance(v, int | Decimal) and not isinstance(v, bool) and low < v <= high for v in value
+        ):
+            what = f"a list of numbers above {_plain(low)} and at most {_plain(high)}"
+            return self._wrong(key, value, what, default)
+        return tuple(float(v) for v in value)
+
     def amount(self, key: str) -> float:
         """A number, 0 or more; 0 when it is not there."""
         return self.number(key, 0.0, low=0, high=1e12)

@@ -81,3 +81,20 @@ def test_a_file_that_is_no_plugin_is_refused(tmp_path: Path) -> None:
     code, output = check(str(plugin))
     assert code == 1
     assert output.startswith(f"{plugin}: ")
+
+
+def test_every_mistake_of_a_burst_policy_is_listed(tmp_path: Path) -> None:
+    policy = tmp_path / "burst.toml"
+    policy.write_text('[spil]\n[[cap]]\nlevel = "site"\nper = "day"\nlimit = -1\n')
+    code, output = check(str(policy))
+    assert code == 1
+    assert output.splitlines() == [
+        f'{policy}:1: spil: unknown key; did you mean "spill"?',
+        f"{policy}:5: cap[1].limit: expected an amount of money, 0 or more, found -1",
+    ]
+
+
+def test_a_burst_policy_is_known_by_its_tables_whatever_its_name(tmp_path: Path) -> None:
+    policy = tmp_path / "cloud.toml"
+    policy.write_text('[[cap]]\nlevel = "site"\nper = "day"\nlimit = 5\n')
+    assert check(str(policy)) == (0, f"{policy}: fine: 0 [provider], 0 [[pool]], 1 [[cap]]\n")
