@@ -67,7 +67,10 @@ class FakeSlurm:
 
     def update_job(self, job_id: int, update: JobUpdate) -> None:
         """See SlurmAdapter. Refuses what Slurm would: a job that runs, a partition that is not there."""
-        job = self._pending(job_id)
+        is_limit = update == JobUpdate(
+            time_limit_min=update.time_limit_min, admin_comment=update.admin_comment
+        )
+        job = self._job(job_id) if is_limit else self._pending(job_id)
         names = {p.name for p in self.cluster.partitions}
         if update.partition is not None and not set(update.partition.split(",")) <= names:
             raise SlurmRefused(f"Invalid partition name specified for job {job_id}")
@@ -205,7 +208,9 @@ class FakeSlurm:
     def requeue(self, job_id: int) -> None:
         """See SlurmAdapter."""
         job = self._running(job_id)
-        self.put(replace(job, state="PENDING", node_names=(), start_at=None, end_at=None, reason="BeginTime"))
+        idle = {"state": "PENDING", "node_names": (), "start_at": None, "end_at": None, "reason": "BeginTime"}
+        # Slurm submits it anew: no run has the submit time of another one.
+        self.put(replace(job, **idle, submit_at=max(self.now, job.submit_at + 1)))  # type: ignore[arg-type]
         self.calls.append(("requeue", job_id, None))
 
     def cancel(self, job_id: int) -> None:

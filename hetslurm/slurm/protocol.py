@@ -40,6 +40,8 @@ class JobUpdate:
     `cpus_per_node` together: Slurm derives none of them from another (22.05: cpus_per_task alone changes
     only the environment). An empty `gres` means none, and can only be had by a job that never asked for
     any (see `hetslurm.slurm.update`). `node_names` are the nodes that it must get; an empty one: any.
+    `start_now` takes away the delay that Slurm puts before the next run of a requeued job. The time limit
+    of a running job may be changed too.
     """
 
     partition: str | None = None
@@ -53,6 +55,7 @@ class JobUpdate:
     admin_comment: str | None = None
     qos: str | None = None
     node_names: tuple[str, ...] | None = None
+    start_now: bool = False
 
 
 class PowerDown(StrEnum):

@@ -19,7 +19,8 @@ from hetslurm.slurm.protocol import JobUpdate
 
 def render_update(update: JobUpdate) -> list[str]:
     """`Key=Value` arguments, one each; empty when there is nothing to change."""
-    return [f"{key}={value}" for key, value in _settings(update)]
+    start = ["StartTime=now"] if update.start_now else []
+    return [*(f"{key}={value}" for key, value in _settings(update)), *start]
 
 
 def _settings(update: JobUpdate) -> Iterator[tuple[str, object]]:

@@ -40,3 +40,7 @@ def test_the_nodes_that_a_job_must_get_are_named_and_taken_back() -> None:
         "ReqNodeList=c1,c2",
     ]
     assert render_update(JobUpdate(node_names=())) == ["ReqNodeList="]
+
+
+def test_a_requeued_job_can_be_told_to_start_at_once() -> None:
+    assert render_update(JobUpdate(start_now=True)) == ["StartTime=now"]
