@@ -83,9 +83,10 @@ class AgentSite:
 
     A probe that runs longer than `deadline_s` is killed. `measure_every_s` 0: benchmarks run only when asked
     for. `fake_dir` holds `gpu.json` and `fpga.json` that stand in for devices (gpu/fake.py, fpga/fake.py).
+    `notice_file` says on an instance that is no EC2 one when it is taken away (host/instance.py).
     """
 
-    probes: frozenset[str] = frozenset({"host", "link", "mount", "gpu", "fpga"})
+    probes: frozenset[str] = frozenset({"host", "link", "mount", "gpu", "fpga", "instance"})
     mounts: frozenset[str] = frozenset()
     links: dict[str, float] = field(default_factory=dict)
     kernel_log: str = "/dev/kmsg"
@@ -93,6 +94,7 @@ class AgentSite:
     measure_every_s: float = 0.0
     xclbin_dirs: frozenset[str] = frozenset()
     fake_dir: str = ""
+    notice_file: str = ""
 
 
 # What the rules compare with; hetslurm/health/rules.py says which rule uses which.

@@ -169,12 +169,19 @@ FPGA = (
     _MEASURED_AGE,
 )
 
+INSTANCE = (
+    _flag("interrupted", "the cloud has said that it takes this instance away"),
+    Metric("interrupt_in_s", "s", "until it does, when the sample was taken; below 0: it should be gone"),
+    _flag("rebalance", "the cloud has said that it may soon take this instance away"),
+)
+
 SCHEMAS: dict[str, tuple[Metric, ...]] = {
     "host": HOST,
     "link": LINK,
     "mount": MOUNT,
     "gpu": GPU,
     "fpga": FPGA,
+    "instance": INSTANCE,
 }
 # The order of probes on the wire's bit fields and in tables.
 PROBES = tuple(SCHEMAS)

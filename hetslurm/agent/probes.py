@@ -51,6 +51,12 @@ def _fpga(agent: AgentSite) -> Probe:
     return open_probe(agent)
 
 
+def _instance(agent: AgentSite) -> Probe:
+    from hetslurm.host import open_instance_probe  # noqa: PLC0415
+
+    return open_instance_probe(agent)
+
+
 def preload() -> None:
     """Import the code of all probes; one that cannot be imported says so when it is opened."""
     for module in ("hetslurm.host", "hetslurm.gpu.probe", "hetslurm.fpga.probe"):
@@ -58,4 +64,11 @@ def preload() -> None:
             import_module(module)
 
 
-OPENERS: Mapping[str, Opener] = {"host": _host, "link": _link, "mount": _mount, "gpu": _gpu, "fpga": _fpga}
+OPENERS: Mapping[str, Opener] = {
+    "host": _host,
+    "link": _link,
+    "mount": _mount,
+    "gpu": _gpu,
+    "fpga": _fpga,
+    "instance": _instance,
+}

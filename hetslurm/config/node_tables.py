@@ -56,10 +56,15 @@ def read_agent(table: Table) -> AgentSite:
         deadline_s=table.number("deadline_s", default.deadline_s, low=0.1, high=600),
         measure_every_s=table.number("measure_every_s", default.measure_every_s, low=0, high=365 * _DAY_S),
         xclbin_dirs=table.texts("xclbin_dirs", default.xclbin_dirs),
-        fake_dir=table.absolute_path("fake_dir", default.fake_dir) if "fake_dir" in table.items() else "",
+        fake_dir=_maybe_path(table, "fake_dir"),
+        notice_file=_maybe_path(table, "notice_file"),
     )
     table.done()
     return agent
+
+
+def _maybe_path(table: Table, key: str) -> str:
+    return table.absolute_path(key, "/") if key in table.items() else ""
 
 
 def read_health(table: Table) -> HealthSite:

@@ -1,4 +1,4 @@
-"""What is wrong with a node, its links and its mounts. docs/health.md has the reasons."""
+"""What is wrong with a node, its links, its mounts, its time in a cloud. docs/health.md has the reasons."""
 
 from __future__ import annotations
 
@@ -201,5 +201,16 @@ MOUNT_RULES = (
         "{used_ratio:.1%} full",
         factor=0.7,
         raise_after=2,
+    ),
+)
+
+INSTANCE_RULES = (
+    Rule(
+        "instance_interrupted",
+        "instance",
+        ("interrupted",),
+        is_set("interrupted"),
+        "the cloud takes this instance away",
+        factor=0.0,
     ),
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hetslurm.host.instance import open_instance_probe
 from hetslurm.host.links import LinkProbe
 from hetslurm.host.mounts import MountProbe
 from hetslurm.host.node import HostProbe
 from hetslurm.site import AgentSite
 from hetslurm.telemetry import Probe
 
-__all__ = ["open_host_probe", "open_link_probe", "open_mount_probe"]
+__all__ = ["open_host_probe", "open_instance_probe", "open_link_probe", "open_mount_probe"]
 
 ROOT = Path("/")
 

@@ -63,7 +63,7 @@ def test_people_see_a_table_with_what_is_unknown(tmp_path: Path) -> None:
 def test_a_probe_that_does_not_exist_is_refused() -> None:
     done = _hetslurm("probe", "disk")
     assert done.returncode == 2
-    assert "host, link, mount, gpu, fpga" in " ".join(done.stderr.split())
+    assert "host, link, mount, gpu, fpga, instance" in " ".join(done.stderr.split())
 
 
 def test_unknown_is_null_and_never_zero() -> None:

@@ -189,6 +189,7 @@ def test_every_key_of_node_health_reaches_the_site() -> None:
         measure_every_s = 60
         xclbin_dirs = ["/x"]
         fake_dir = "/fake"
+        notice_file = "/notice"
         [health]
         floor = 0.5
         silent_beats = 4
@@ -221,6 +222,7 @@ def test_every_key_of_node_health_reaches_the_site() -> None:
         measure_every_s=60.0,
         xclbin_dirs=frozenset({"/x"}),
         fake_dir="/fake",
+        notice_file="/notice",
     )
     assert site.health == HealthSite(
         floor=0.5,

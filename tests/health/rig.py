@@ -77,6 +77,7 @@ WELL: dict[str, dict[str, float]] = {
         "errors": 0,
         "loaded": 1,
     },
+    "instance": {"interrupted": 0, "rebalance": 0},
 }
 
 

@@ -91,6 +91,7 @@ CASES: dict[str, Case] = {
     "fpga_pcie_width": Case(({"pcie_width": 8},), "x8, x16 expected"),
     "fpga_pcie_gen": Case(({"pcie_gen": 3},), "generation 3, 4 expected"),
     "fpga_errors": Case(_rise("errors", 2), "2 so far", ({"errors": 5},)),
+    "instance_interrupted": Case(({"interrupted": 1, "interrupt_in_s": 90},), "takes this instance away"),
     "fpga_slower": Case(({"dma_read_gbs": 4},), "dma_read_gbs 4, 100", ({"dma_read_gbs": 99},)),
 }
 ALL = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
