@@ -7,7 +7,6 @@ from typing import Any
 
 from hetslurm.clock import Clock
 from hetslurm.cluster import Cluster
-from hetslurm.controller.asked import asked_of, since_submit
 from hetslurm.controller.cycle import RecordedJob
 from hetslurm.controller.decisions import KEEP_S, DecisionLog, JobKey, Noted
 from hetslurm.daemon.log import Log
@@ -16,6 +15,7 @@ from hetslurm.native import parser
 from hetslurm.native.kernel import View
 from hetslurm.placement import decision_json
 from hetslurm.scoring import explain
+from hetslurm.slurm.asked import asked_of, since_submit
 
 FORGET_EVERY_S = 3600.0
 

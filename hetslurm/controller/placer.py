@@ -9,16 +9,7 @@ import numpy.typing as npt
 
 from hetslurm.clock import Clock
 from hetslurm.cluster import Cluster
-from hetslurm.controller.asked import asked_of, since_submit
 from hetslurm.controller.audit import Audit
-from hetslurm.controller.binding import (
-    bind,
-    differences,
-    held_record,
-    needed_units,
-    placed_record,
-    refused_record,
-)
 from hetslurm.controller.cycle import Plan, RecordedJob
 from hetslurm.controller.decisions import DecisionLog
 from hetslurm.daemon.log import Log
@@ -28,6 +19,15 @@ from hetslurm.native import parser
 from hetslurm.native.kernel import View
 from hetslurm.placement import Candidate, Decision, Tier
 from hetslurm.scoring import decide
+from hetslurm.slurm.asked import asked_of, since_submit
+from hetslurm.slurm.binding import (
+    bind,
+    differences,
+    held_record,
+    needed_units,
+    placed_record,
+    refused_record,
+)
 from hetslurm.slurm.protocol import JobUpdate, SlurmAdapter
 
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0

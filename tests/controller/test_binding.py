@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hetslurm.cluster import Gres
-from hetslurm.controller.binding import bind
 from hetslurm.job import Request
 from hetslurm.placement import Asked, Candidate
+from hetslurm.slurm.binding import bind
 from hetslurm.target import Target
 
 GPU = Candidate(0, 0, "gpu:a100:1", "gpu", "gpu", "gpu", "a100", (), 1.0, 1.0, {})
