@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from secrets import randbits
 
-from hetslurm.agent.backoff import Chance
 from hetslurm.agent.nursery import Nursery
 from hetslurm.agent.page import Facts, Page
 from hetslurm.agent.reporter import Reporter
 from hetslurm.agent.ward import Ward
 from hetslurm.agent.watch import Outcome
+from hetslurm.backoff import Chance
 from hetslurm.bus.keys import NODE_FILE, NodeKey, load_node_key
 from hetslurm.bus.sender import Notice, Sender
 from hetslurm.clock import Clock

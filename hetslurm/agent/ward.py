@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from hetslurm.agent.backoff import Chance
 from hetslurm.agent.nursery import Nursery
 from hetslurm.agent.observed import Observed
 from hetslurm.agent.runner import Runner
 from hetslurm.agent.watch import Outcome, Watch
+from hetslurm.backoff import Chance
 from hetslurm.clock import Clock
 from hetslurm.daemon.stop import Line
 from hetslurm.site import AgentSite

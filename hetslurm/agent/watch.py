@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetslurm.agent.backoff import Chance, backoff_s, jittered
 from hetslurm.agent.frames import Task
 from hetslurm.agent.nursery import Ended, Nursery
 from hetslurm.agent.observed import Benchmarks, Observed, remember
 from hetslurm.agent.probes import EVERY_BEATS, MEASURED
 from hetslurm.agent.runner import Run, Runner
+from hetslurm.backoff import Chance, backoff_s, jittered
 from hetslurm.clock import Clock
 from hetslurm.site import AgentSite
 from hetslurm.telemetry import ProbeState

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hetslurm.agent.backoff import backoff_s
 from hetslurm.agent.observed import Benchmark, Observed, merge, remember
 from hetslurm.agent.runner import Run
+from hetslurm.backoff import backoff_s
 from hetslurm.telemetry import UNKNOWN, ProbeState, Row, Sample
 
 ROW = Row({"load1": 1.0}, {"id": "a"})

@@ -1,4 +1,4 @@
-"""How long to wait before the next try: longer after each failure, and never in step with other nodes."""
+"""How long to wait before the next try: longer after each failure, and never in step with others."""
 
 from __future__ import annotations
 
