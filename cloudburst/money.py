@@ -24,3 +24,10 @@ def cost_micro(price_micro_per_hour: int, seconds: float, *, count: int = 1, lea
         raise ValueError("prices, times and counts are not negative")
     billed_s = ceil(max(seconds, least_s))
     return -(-price_micro_per_hour * billed_s * count // HOUR_S)
+
+
+def text_of(micro: int) -> str:
+    """Micro-units as `12.50`: exact, with two digits after the point or as many as it needs."""
+    whole, part = divmod(abs(micro), MICRO)
+    digits = f"{part:06d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if micro < 0 else ''}{whole}.{digits}"

@@ -44,6 +44,19 @@ class InstanceState(StrEnum):
         return self in (InstanceState.INTENT, InstanceState.LAUNCHED, InstanceState.TERMINATING)
 
 
+class EntryKind(StrEnum):
+    """What an entry says happened."""
+
+    RESERVE = "reserve"
+    TOP_UP = "top-up"
+    COMMIT = "commit"
+    SPEND = "spend"
+    RELEASE = "release"
+    EXPIRE = "expire"
+    OVERRUN = "overrun"
+    CAP = "cap"
+
+
 @dataclass(frozen=True, slots=True)
 class Payer:
     """Whose money it is. `workload` "" where the author named no app."""
@@ -87,7 +100,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A `Wanted` that was granted. `amount_micro` includes top-ups; `held_micro` is still set aside."""
+    """A `Wanted` that was granted. `amount_micro` includes top-ups; `held_micro` is still set aside.
+
+    Of `wanted`, `attempt_s` and `attempt_micro` are as the last top-up left them; the rest is as it was
+    asked for. `attempts_begun` is the most that any of its nodes was started.
+    """
 
     res_id: int
     wanted: Wanted
@@ -171,3 +188,37 @@ class Usage:
     def used_micro(self) -> int:
         """What no other job can have."""
         return self.reserved_micro + self.spent_micro
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest entry: whoever keeps its hash elsewhere notices when the ledger was cut or rewritten."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapInForce:
+    """A cap that counts, and where it comes from: "burst.toml" or "set". `at` Unix seconds.
+
+    `hidden_micro` is what burst.toml says where an admin set another; None: nothing.
+    """
+
+    cap: Cap
+    source: str
+    at: float
+    by: str
+    hidden_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """An offering that is not tried until then (Unix seconds). `trouble` is a word of `Trouble`'s."""
+
+    partition: str
+    zone: str
+    purchase: Purchase
+    trouble: str
+    until: float
+    why: str

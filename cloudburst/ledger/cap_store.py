@@ -1,0 +1,113 @@
+"""Caps as they are recorded: burst.toml's and those set by hand, each change an entry."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from hetslurm.cloudburst.ledger.caps import (
+    CapSource,
+    Key,
+    Recorded,
+    checked,
+    describe,
+    in_force,
+    key_of,
+    same_keys,
+)
+from hetslurm.cloudburst.ledger.journal import Act, usages_at
+from hetslurm.cloudburst.ledger.values import CapInForce, EntryKind, Payer, Usage
+from hetslurm.cloudburst.money import text_of
+from hetslurm.cloudburst.policy import EACH, Cap, Level, Period
+from hetslurm.errors import BudgetExceeded, LedgerError
+
+_NOBODY = Payer("", "")
+
+
+def recorded(db: sqlite3.Connection) -> dict[tuple[Level, str, Period, CapSource], int]:
+    """Every cap, whether another hides it or not."""
+    return {
+        (Level(row["level"]), row["name"], Period(row["period"]), CapSource(row["source"])): row[
+            "limit_micro"
+        ]
+        for row in db.execute("SELECT * FROM caps")
+    }
+
+
+def declare(act: Act, caps: Sequence[Cap]) -> None:
+    """What burst.toml says now. A cap below what is used is taken: nothing more is granted under it."""
+    said = same_keys(caps)
+    had = {key[:3]: limit for key, limit in recorded(act.db).items() if key[3] is CapSource.FILE}
+    for key in sorted(had.keys() - said.keys()):
+        _write(act, key, CapSource.FILE, None)
+    for key, limit in sorted(said.items()):
+        if had.get(key) != limit:
+            _write(act, key, CapSource.FILE, limit)
+
+
+def set_by_hand(act: Act, cap: Cap) -> None:
+    """A cap that wins over burst.toml's. BudgetExceeded, with the lowest possible, below what is used."""
+    cap = checked(cap)
+    now = recorded(act.db)
+    if now.get((*key_of(cap), CapSource.SET)) == cap.limit_micro:
+        return
+    _write(act, key_of(cap), CapSource.SET, cap.limit_micro)
+    over = [
+        usage for usage in usages(act.db, recorded(act.db), act.at_us) if key_of(usage.cap) == key_of(cap)
+    ]
+    lowest = max((usage.used_micro for usage in over), default=0)
+    if lowest > cap.limit_micro:
+        raise BudgetExceeded(
+            f"{text_of(lowest)} are reserved or spent under the cap of {describe(cap)}; it can be set to "
+            f"{text_of(lowest)} at the lowest now, not to {text_of(cap.limit_micro)}"
+        )
+
+
+def unset(act: Act, level: Level, name: str, period: Period) -> None:
+    """Take back what was set by hand; LedgerError where nothing was."""
+    key = key_of(checked(Cap(level, name, period, 0)))
+    if (*key, CapSource.SET) not in recorded(act.db):
+        raise LedgerError(f"nothing is set for {describe(Cap(*key, 0))}")
+    _write(act, key, CapSource.SET, None)
+
+
+def caps_in_force(db: sqlite3.Connection) -> tuple[CapInForce, ...]:
+    """What counts, with where it comes from, when, and by whom."""
+    all_of_them = recorded(db)
+    found = []
+    for key, (limit, source) in sorted(in_force(all_of_them).items()):
+        row = db.execute(
+            'SELECT at_us, "by" FROM caps WHERE (level, name, period, source) = (?, ?, ?, ?)', (*key, source)
+        ).fetchone()
+        hidden = all_of_them.get((*key, CapSource.FILE)) if source is CapSource.SET else None
+        found.append(CapInForce(Cap(*key, limit), str(source), row["at_us"] / 1e6, row["by"], hidden))
+    return tuple(found)
+
+
+def usages(db: sqlite3.Connection, caps: Recorded, at_us: int) -> tuple[Usage, ...]:
+    """Every cap with everybody whom it binds: names it gives, and names that have or had money."""
+    names = {(Level.SITE, "")}
+    names |= {(level, name) for level, name, _, _ in caps if name != EACH}
+    for table in ("held", "spent"):
+        rows = db.execute(f"SELECT DISTINCT level, name FROM {table}")  # noqa: S608  our words
+        names |= {(Level(row["level"]), row["name"]) for row in rows}
+    order = {level: at for at, level in enumerate(Level)}
+    return tuple(
+        usage
+        for level, name in sorted(names, key=lambda one: (order[one[0]], one[1]))
+        for usage in usages_at(db, caps, level, name, at_us)
+        if usage.cap.name != EACH or usage.used_micro
+    )
+
+
+def _write(act: Act, key: Key, source: CapSource, limit: int | None) -> None:
+    if limit is None:
+        act.db.execute("DELETE FROM caps WHERE (level, name, period, source) = (?, ?, ?, ?)", (*key, source))
+    else:
+        act.db.execute(
+            "INSERT OR REPLACE INTO caps VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*key, source, limit, act.at_us, act.by),
+        )
+    what = {"level": key[0], "name": key[1], "period": key[2], "source": source, "limit_micro": limit}
+    act.append(EntryKind.CAP, 0, _NOBODY, what=json.dumps(what))
