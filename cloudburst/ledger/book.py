@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hetslurm.clock import Clock, SystemClock
+from hetslurm.cloudburst.cooldown import Cooldown
 from hetslurm.cloudburst.ledger import (
     cap_store,
     instances,
@@ -30,7 +31,6 @@ from hetslurm.cloudburst.ledger.caps import CapSource
 from hetslurm.cloudburst.ledger.journal import Act
 from hetslurm.cloudburst.ledger.values import (
     CapInForce,
-    Cooldown,
     Entry,
     Head,
     Instance,
@@ -282,10 +282,10 @@ class Book:
         with self._read() as db:
             return reservations.reservations(db, only_open=False, since=since)
 
-    def reservation(self, res_id: int) -> Reservation | None:
-        """The reservation of that number."""
+    def reservation(self, res_id: int) -> Reservation:
+        """The reservation of that number; LedgerError where there is none."""
         with self._read() as db:
-            return reservations.reservation(db, res_id)
+            return reservations.must(db, res_id)
 
     def reservation_of_job(self, job_id: int, submit_at: int) -> Reservation | None:
         """The job's newest, which may be over; at most one is open."""
@@ -348,10 +348,8 @@ class Book:
         """When it last said so, Unix seconds; 0: never."""
         return float(self.read_note(_HEARTBEAT) or 0.0)
 
-    def cool(
-        self, partition: str, zone: str, purchase: Purchase, trouble: str, until: float, why: str
-    ) -> None:
-        """Leave an offering alone until then (Unix seconds)."""
+    def cool(self, partition: str, zone: str, purchase: str, trouble: str, until: float, why: str) -> None:
+        """Leave an offering alone until then (Unix seconds); `zone` and `purchase` may be "*": each."""
         with self._act() as act:
             notes.cool(act.db, Cooldown(partition, zone, purchase, str(trouble), until, why), act.now)
 

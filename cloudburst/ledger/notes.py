@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from hetslurm.cloudburst.ledger.values import Cooldown
-from hetslurm.cloudburst.policy import Purchase
+from hetslurm.cloudburst.cooldown import Cooldown
 
 
 def write_note(db: sqlite3.Connection, key: str, value: str) -> None:
@@ -35,10 +34,9 @@ def cool(db: sqlite3.Connection, cooldown: Cooldown, now: float) -> None:
 
 def cooled(db: sqlite3.Connection, now: float) -> tuple[Cooldown, ...]:
     """Offerings that are left alone now."""
-    rows = db.execute("SELECT * FROM cooldowns WHERE until > ? ORDER BY partition, zone, purchase", (now,))
-    return tuple(
-        Cooldown(
-            row["partition"], row["zone"], Purchase(row["purchase"]), row["trouble"], row["until"], row["why"]
-        )
-        for row in rows
+    rows = db.execute(
+        "SELECT partition, zone, purchase, trouble, until, why FROM cooldowns WHERE until > ?"
+        " ORDER BY partition, zone, purchase",
+        (now,),
     )
+    return tuple(Cooldown(*row) for row in rows)

@@ -158,16 +158,10 @@ def attempt_of_node(attempt_micro: int, nodes: int) -> int:
 
 def must(db: sqlite3.Connection, res_id: int) -> Reservation:
     """The reservation, or LedgerError."""
-    found = reservation(db, res_id)
-    if found is None:
-        raise LedgerError(f"there is no reservation {res_id}")
-    return found
-
-
-def reservation(db: sqlite3.Connection, res_id: int) -> Reservation | None:
-    """The reservation of that number."""
     row = db.execute(f"{_COLUMNS} WHERE res_id = ?", (res_id,)).fetchone()
-    return _reservation(row) if row else None
+    if not row:
+        raise LedgerError(f"there is no reservation {res_id}")
+    return _reservation(row)
 
 
 def reservation_of_job(db: sqlite3.Connection, job_id: int, submit_at: int) -> Reservation | None:

@@ -210,15 +210,3 @@ class CapInForce:
     at: float
     by: str
     hidden_micro: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cooldown:
-    """An offering that is not tried until then (Unix seconds). `trouble` is a word of `Trouble`'s."""
-
-    partition: str
-    zone: str
-    purchase: Purchase
-    trouble: str
-    until: float
-    why: str
