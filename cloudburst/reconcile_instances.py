@@ -59,7 +59,8 @@ def _judge_intent(row: Instance, seen: Seen | None, sight: Sight, watch: Watch) 
     elif sight.now < row.deadline_at and _is_awaited(row.node, sight):
         if watch.is_due(f"launch {row.token}", sight.guard_s):
             yield Launch(row.node, "intended, not launched, and its node still powers up")
-    else:
+    elif row.purchase is None or watch.lasted(f"absent {row.token}") >= sight.guard_s:
+        # What was ordered may be slow to show.
         yield Fail(row, "never launched, and nobody waits for it any more")
 
 
