@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hetslurm.health.rules import RULES
+from hetslurm.sandbox import cloud
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.spec import NodeGroup, Spec
 
@@ -47,7 +48,7 @@ def slurm_conf(spec: Spec, layout: Layout, host: Host) -> str:
         "TaskPlugin=task/none",
         "SelectType=select/cons_tres",
         "SelectTypeParameters=CR_CPU_Memory",
-        f"DefMemPerCPU={min(group.mem_mb // group.cpus for group in spec.groups)}",
+        f"DefMemPerCPU={min(group.mem_mb // group.cpus for group in all_groups(spec))}",
         "SchedulerType=sched/backfill",
         "SchedulerParameters=batch_sched_delay=0,bf_interval=2,bf_resolution=1,sched_min_interval=1000",
         "EnforcePartLimits=ALL",
@@ -81,7 +82,7 @@ def slurm_conf(spec: Spec, layout: Layout, host: Host) -> str:
             "JobSubmitPlugins=hetslurm",
             f"PlugStackConfig={layout.root}/plugstack.conf",
         ]
-    kinds = sorted({group.kind for group in spec.groups if group.devices})
+    kinds = sorted({group.kind for group in all_groups(spec) if group.devices})
     if kinds:
         lines.append(f"GresTypes={','.join(kinds)}")
     lines += spec.slurm_conf
@@ -89,17 +90,28 @@ def slurm_conf(spec: Spec, layout: Layout, host: Host) -> str:
         lines += [_node_line(group, name, host) for name in group.node_names()]
     lines += [_partition_line(spec, group, is_default=i == 0) for i, group in enumerate(spec.groups)]
     lines += spec.extra_partitions
+    if spec.cloud:
+        lines = cloud.add_to_slurm_conf(lines, spec, layout, host.version)
+        for clouds in spec.cloud:
+            group = clouds.as_nodes()
+            lines += [_node_line(group, name, host, state="CLOUD") for name in group.node_names()]
+        lines += cloud.partition_lines(spec, layout, host.version)
     return "\n".join(filter(None, lines)) + "\n"
 
 
-def _node_line(group: NodeGroup, name: str, host: Host) -> str:
+def all_groups(spec: Spec) -> tuple[NodeGroup, ...]:
+    """Nodes that are there and nodes that can be had."""
+    return (*spec.groups, *(group.as_nodes() for group in spec.cloud))
+
+
+def _node_line(group: NodeGroup, name: str, host: Host, *, state: str = "UNKNOWN") -> str:
     words = [
         f"NodeName={name} NodeHostname={host.name} NodeAddr=127.0.0.1 Port={host.ports[name]}",
         f"CPUs={group.cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={group.cpus} ThreadsPerCore=1",
         f"RealMemory={group.mem_mb}",
         f"Gres={group.gres}" if group.gres else "",
         f"Feature={','.join(group.features)}" if group.features else "",
-        "State=UNKNOWN",
+        f"State={state}",
     ]
     return " ".join(filter(None, words))
 
@@ -117,7 +129,7 @@ def _partition_line(spec: Spec, group: NodeGroup, *, is_default: bool) -> str:
 def gres_conf(spec: Spec, host: Host) -> str:
     """gres.conf: GPUs need character devices, or SLURM_JOB_GPUS stays empty; other kinds are counted."""
     lines = []
-    for group in spec.groups:
+    for group in all_groups(spec):
         for name in group.node_names() if group.devices else ():
             type_ = f" Type={group.type}" if group.type else ""
             if group.kind == "gpu":
@@ -140,7 +152,8 @@ def plugstack_conf(layout: Layout) -> str:
 
 def job_submit_conf(spec: Spec, layout: Layout) -> str:
     """job_submit_hetslurm.conf, which the plugin reads beside slurm.conf."""
-    return f"Snapshot={layout.snapshot}\nStats={layout.stats}\nOnAbsent={spec.on_absent}\n"
+    own = f"Snapshot={layout.snapshot}\nStats={layout.stats}\nOnAbsent={spec.on_absent}\n"
+    return own + cloud.cloud_partitions(spec)
 
 
 def slurmdbd_conf(layout: Layout, host: Host) -> str:
@@ -178,7 +191,11 @@ path = "{layout.snapshot}"
 max_age_s = {spec.snapshot_max_age_s}
 on_absent = "{spec.on_absent}"
 
-{spec.config_toml}"""
+{_burst_table(spec, layout)}{spec.config_toml}"""
+
+
+def _burst_table(spec: Spec, layout: Layout) -> str:
+    return f'[burst]\npolicy = "{layout.burst_policy}"\n\n' if spec.cloud else ""
 
 
 def _health_tables(spec: Spec, layout: Layout, host: Host) -> str:

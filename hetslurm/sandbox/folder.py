@@ -13,8 +13,8 @@ from hetslurm.errors import SandboxError
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.machine import PLUGINS
 
-PUBLIC_FOLDERS = ("run", "log", "spool", "controller", "plugins", "nodes")
-PRIVATE_FOLDERS = ("state", "mysql", "keys")
+PUBLIC_FOLDERS = ("run", "log", "spool", "controller", "plugins", "nodes", "programs")
+PRIVATE_FOLDERS = ("state", "mysql", "keys", "cloud")
 FILES = (
     "slurm.conf",
     "gres.conf",
@@ -23,6 +23,7 @@ FILES = (
     "job_submit_hetslurm.conf",
     "slurmdbd.conf",
     "hetslurm.toml",
+    "burst.toml",
     "munge.key",
     "sandbox.json",
     "sandbox.new",
@@ -73,7 +74,7 @@ def locked(layout: Layout) -> Iterator[None]:
 def fill(layout: Layout, files: Mapping[str, str], secrets: Mapping[str, bytes], nodes: list[str]) -> None:
     """Write files for all, secrets for the owner alone, a spool folder for every node; drop older logs."""
     shutil.rmtree(layout.log, ignore_errors=True)
-    for name in (*PUBLIC_FOLDERS, *(f"spool/{node}" for node in nodes), "state"):
+    for name in (*PUBLIC_FOLDERS, *(f"spool/{node}" for node in nodes), "state", "cloud"):
         (layout.root / name).mkdir(exist_ok=True)
         (layout.root / name).chmod(0o700 if name in PRIVATE_FOLDERS else 0o755)
     for name, text in files.items():

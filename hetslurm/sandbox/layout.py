@@ -66,6 +66,20 @@ class Layout:
         return self.root / "hetslurm.toml"
 
     @property
+    def burst_policy(self) -> Path:
+        return self.root / "burst.toml"
+
+    @property
+    def cloud(self) -> Path:
+        """What the local provider keeps of its instances."""
+        return self.root / "cloud"
+
+    @property
+    def programs(self) -> Path:
+        """ResumeProgram, SuspendProgram and ResumeFailProgram."""
+        return self.root / "programs"
+
+    @property
     def snapshot(self) -> Path:
         return self.root / "run" / "snapshot"
 

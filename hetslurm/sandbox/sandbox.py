@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hetslurm.errors import SandboxError
-from hetslurm.sandbox import accounting, agents, conf, folder, process, state
+from hetslurm.sandbox import accounting, agents, cloud, conf, folder, process, state
 from hetslurm.sandbox.client import Client
 from hetslurm.sandbox.layout import Layout, closed_folder
 from hetslurm.sandbox.machine import (
@@ -98,6 +98,7 @@ class Sandbox(Client):
             *(["slurmdbd", "mariadbd"] if spec.accounting else []),
         )
         nodes = [name for group in spec.groups for name in group.node_names()]
+        clouds = [name for group in spec.cloud for name in group.node_names()]
         plugins = find_plugin_dir(plugin_dir) if spec.plugins else None
         host = conf.Host(
             name=socket.gethostname().split(".")[0],
@@ -105,11 +106,13 @@ class Sandbox(Client):
             version=slurm_version(),
             system_plugin_dir=system_plugin_dir(),
             ports=free_ports(
-                ["slurmctld", *(["slurmdbd"] if spec.accounting else []), *_bus_port(spec), *nodes]
+                ["slurmctld", *(["slurmdbd"] if spec.accounting else []), *_bus_port(spec), *nodes, *clouds]
             ),
             devices=character_devices(),
         )
-        folder.fill(layout, *_contents(spec, layout, host), nodes)
+        folder.fill(layout, *_contents(spec, layout, host), [*nodes, *clouds])
+        if spec.cloud:
+            cloud.prepare(layout)
         if plugins is not None:
             folder.copy_plugins(layout, plugins)
         if spec.agents:
@@ -300,7 +303,9 @@ def _contents(spec: Spec, layout: Layout, host: conf.Host) -> tuple[dict[str, st
         "cgroup.conf": conf.cgroup_conf(host),
         "hetslurm.toml": conf.hetslurm_toml(spec, layout, host),
     }
-    if any(group.devices for group in spec.groups):
+    if spec.cloud:
+        files["burst.toml"] = cloud.burst_toml(spec, layout)
+    if any(group.devices for group in conf.all_groups(spec)):
         files["gres.conf"] = conf.gres_conf(spec, host)
     if spec.plugins:
         files["plugstack.conf"] = conf.plugstack_conf(layout)

@@ -41,12 +41,54 @@ class NodeGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudGroup:
+    """Alike CLOUD nodes of one partition: a slurmd each, started when Slurm asks and money is set aside.
+
+    `devices` per node, as in a NodeGroup. `instance_type` is what burst.toml calls them; prices are text of
+    the site's currency an hour. `boot_s` is how long one takes to come, `boot_timeout_s` the most;
+    `idle_s` from its job's end until it is gone.
+    """
+
+    nodes: int
+    partition: str = "cloud"
+    kind: str = "cpu"
+    type: str = ""
+    devices: int = 0
+    cpus: int = 16
+    mem_mb: int = 64_000
+    features: tuple[str, ...] = ()
+    instance_type: str = "local"
+    purchases: tuple[str, ...] = ("spot", "on-demand")
+    zones: tuple[str, ...] = ()
+    max_price: str = "4"
+    boot_s: float = 1.0
+    boot_timeout_s: float = 60.0
+    idle_s: float = 6.0
+
+    def node_names(self) -> tuple[str, ...]:
+        """`cloud1`, `cloud2`… in a partition that is called cloud."""
+        return tuple(f"{self.partition}{i}" for i in range(1, self.nodes + 1))
+
+    def as_nodes(self) -> NodeGroup:
+        """What they look like to Slurm once they are there."""
+        return NodeGroup(
+            *(self.kind, self.nodes, self.type, self.devices, self.cpus, self.mem_mb),
+            partition=self.partition,
+            prefix=self.partition,
+            features=self.features,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A sandbox to be: nodes, what runs beside Slurm, and lines for its files.
 
     With `agents`, one runs for every node, with pretended devices where Slurm is told of some; drains are on.
     `slurm_conf` lines are appended to slurm.conf; `partitions` adds options to a generated partition's
     line; `extra_partitions` are whole lines. `config_toml` is the rest of hetslurm.toml: [[pool]] and so on.
+
+    `cloud` nodes are the local provider's instances, or those of the first [provider.NAME] that `burst_toml`
+    has. That is the rest of burst.toml: caps, spill, retry; without a cap, the site's is 100 a day.
     """
 
     groups: tuple[NodeGroup, ...]
@@ -63,6 +105,8 @@ class Spec:
     slurm_conf: tuple[str, ...] = ()
     config_toml: str = ""
     start_slurmd: bool = True
+    cloud: tuple[CloudGroup, ...] = ()
+    burst_toml: str = ""
 
 
 def parse_nodes(text: str, *, cpus: int = 16, mem_mb: int = 64_000) -> tuple[NodeGroup, ...]:

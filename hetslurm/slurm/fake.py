@@ -186,11 +186,11 @@ class FakeSlurm:
             self.put_node(replace(node, state=node.state - _POWER | {flag}))
 
     def finish_power_down(self, names: Sequence[str]) -> None:
-        """What Slurm does SuspendTimeout after its SuspendProgram: POWERED_DOWN, with no reason."""
+        """What Slurm does SuspendTimeout after its SuspendProgram. The reason stays."""
         for node in self.read_nodes(names):
             if "POWERING_DOWN" in node.state:
                 state = node.state - _BASES - _POWER - {"DRAIN", "NOT_RESPONDING"} | {"IDLE", "POWERED_DOWN"}
-                self.put_node(replace(node, state=state, reason="", reason_by="", reason_at=None))
+                self.put_node(replace(node, state=state))
 
     def power_up(self, names: Sequence[str]) -> None:
         """See SlurmAdapter. It stays POWERING_UP."""
