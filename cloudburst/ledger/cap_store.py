@@ -35,15 +35,17 @@ def recorded(db: sqlite3.Connection) -> dict[tuple[Level, str, Period, CapSource
     }
 
 
-def declare(act: Act, caps: Sequence[Cap]) -> None:
-    """What burst.toml says now. A cap below what is used is taken: nothing more is granted under it."""
+def changes(db: sqlite3.Connection, caps: Sequence[Cap]) -> dict[Key, int | None]:
+    """What is new in what burst.toml says now; None: that cap is gone."""
     said = same_keys(caps)
-    had = {key[:3]: limit for key, limit in recorded(act.db).items() if key[3] is CapSource.FILE}
-    for key in sorted(had.keys() - said.keys()):
-        _write(act, key, CapSource.FILE, None)
-    for key, limit in sorted(said.items()):
-        if had.get(key) != limit:
-            _write(act, key, CapSource.FILE, limit)
+    had = {key[:3]: limit for key, limit in recorded(db).items() if key[3] is CapSource.FILE}
+    return {key: said.get(key) for key in sorted(had.keys() | said.keys()) if said.get(key) != had.get(key)}
+
+
+def declare(act: Act, caps: Sequence[Cap]) -> None:
+    """Record what burst.toml says now. A cap below what is used is taken: nothing new is granted then."""
+    for key, limit in changes(act.db, caps).items():
+        _write(act, key, CapSource.FILE, limit)
 
 
 def set_by_hand(act: Act, cap: Cap) -> None:

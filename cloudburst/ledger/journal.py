@@ -138,15 +138,19 @@ def read_history(
     before: int | None,
     account: str,
     user: str,
-    res_id: int | None,
+    job_id: int | None,
     kind: str,
 ) -> tuple[Entry, ...]:
     """The newest `limit` entries that match, oldest first; of those before a number, where one is given."""
-    where, values = ["1"], []
-    for column, value in (("account", account), ("user", user), ("res_id", res_id), ("kind", kind)):
-        if value not in ("", None):
+    where: list[str] = ["1"]
+    values: list[str | int] = []
+    for column, value in (("account", account), ("user", user), ("kind", kind)):
+        if value:
             where.append(f"{column} = ?")
             values.append(value)
+    if job_id is not None:
+        where.append("res_id IN (SELECT res_id FROM reservations WHERE job_id = ?)")
+        values.append(job_id)
     if before is not None:
         where.append("seq < ?")
         values.append(before)

@@ -23,6 +23,7 @@ CREATE TABLE entries (
     hash TEXT NOT NULL
 ) STRICT;
 CREATE INDEX entries_of_reservation ON entries (res_id);
+CREATE INDEX overruns ON entries (seq) WHERE kind = 'overrun';
 CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
     BEGIN SELECT RAISE(ABORT, 'entries of the ledger are never changed'); END;
 CREATE TRIGGER entries_are_kept BEFORE DELETE ON entries
@@ -136,11 +137,12 @@ CREATE TABLE alerts (
     name TEXT NOT NULL,
     period TEXT NOT NULL,
     since_us INTEGER NOT NULL,
+    limit_micro INTEGER NOT NULL,
     share_ppm INTEGER NOT NULL,
     sink TEXT NOT NULL,
     tries INTEGER NOT NULL,
     tried_at REAL NOT NULL,
     done INTEGER NOT NULL,
-    PRIMARY KEY (level, name, period, since_us, share_ppm, sink)
+    PRIMARY KEY (level, name, period, since_us, limit_micro, share_ppm, sink)
 ) STRICT, WITHOUT ROWID;
 """

@@ -155,18 +155,21 @@ def _check_files(path: Path) -> None:
             raise LedgerError(
                 f"{path.parent}: everybody can replace what is in it; run: chmod o-w {path.parent}"
             )
-        _check(path, path.lstat(), folder.st_uid)
+        us = os.geteuid()
+        # Root works on the ledger of whoever the folder is; what it makes beside it is its own for a moment.
+        trusted = frozenset({us} if us else {us, folder.st_uid})
+        _check(path, path.lstat(), trusted)
         for beside in _BESIDE:
             other = Path(f"{path}{beside}")
             if os.path.lexists(other):
-                _check(other, other.lstat(), folder.st_uid)
+                _check(other, other.lstat(), trusted | {0})
     except FileNotFoundError:
         return  # a -wal or -shm that another process put away while we looked
     except OSError as error:
         raise LedgerError(f"{path}: cannot be looked at: {error.strerror}") from error
 
 
-def _check(path: Path, status: os.stat_result, folder_uid: int) -> None:
+def _check(path: Path, status: os.stat_result, trusted: frozenset[int]) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise LedgerError(f"{path} is a symbolic link; put the file itself there")
     if not stat.S_ISREG(status.st_mode):
@@ -175,7 +178,7 @@ def _check(path: Path, status: os.stat_result, folder_uid: int) -> None:
         mode = stat.S_IMODE(status.st_mode)
         raise LedgerError(f"{path}: others can open it (mode {mode:04o}); run: chmod 600 {path}")
     us = os.geteuid()
-    if status.st_uid != us and (us or status.st_uid != folder_uid):
+    if status.st_uid not in trusted:
         raise LedgerError(
             f"{path} belongs to user {status.st_uid}, and we are {us}; run as that user, or, if the "
             f"controller is to run as {us}: chown {us} {path}"
