@@ -46,7 +46,7 @@ def slurm_conf(policy: Policy, version: tuple[int, ...], programs: PurePath, *, 
         f"power_save_interval={poll_s}",
         f"power_save_min_interval={min(poll_s, 1)}",
     )
-    lists = [("SlurmctldParameters", power)]
+    lists: list[tuple[str, tuple[str, ...]]] = [("SlurmctldParameters", power)]
     if version < (23, 2):
         lists.append(("PrivateData", ("cloud",)))
     return SlurmConf(
