@@ -24,6 +24,7 @@ COMMANDS = (
     "drains",
     "keys",
     "relay",
+    "burst",
 )
 
 

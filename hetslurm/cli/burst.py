@@ -1,0 +1,10 @@
+"""`hetslurm burst`: jobs on cloud instances. Each part is a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from hetslurm.cli import burst_power
+
+app = typer.Typer(help="Cloud burst: what Slurm runs, and what it needs for that.", no_args_is_help=True)
+burst_power.mount(app)
