@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from hetslurm.cloudburst.policy import Purchase
+from hetslurm.cloudburst.provider.local.settings import LocalOffer
 from hetslurm.config.table import Table
 
 Settings = dict[str, object]
@@ -24,14 +26,32 @@ def read_local(table: Table) -> Settings:
             "dir": partial(table.absolute_path, default="/"),
             "slurm_conf": partial(table.absolute_path, default="/"),
             "start_command": texts,
+            "agent_command": texts,
             "capacity": partial(table.whole, default=0, low=0, high=100_000),
             "boot_s": partial(table.number, default=0.0, low=0, high=_DAY_S),
             "price": partial(table.micro, default=0),
             "on_demand_price": partial(table.micro, default=0),
             "zones": texts,
             "faults": partial(table.absolute_path, default="/"),
+            "offers": lambda key: tuple(map(_offer, table.tables(key))),
         },
     )
+
+
+def _offer(table: Table) -> LocalOffer:
+    """[[provider.NAME.offers]]."""
+    given = set(table.items())
+    price = table.micro("price", 0)
+    capacity = table.whole("capacity", 0, low=0, high=100_000)
+    offer = LocalOffer(
+        instance_type=table.text("instance_type", ""),
+        purchase=table.choice("purchase", "", tuple(purchase.value for purchase in Purchase)),
+        zone=table.text("zone", ""),
+        price_micro=price if "price" in given else None,
+        capacity=capacity if "capacity" in given else None,
+    )
+    table.done()
+    return offer
 
 
 def read_ec2(table: Table) -> Settings:
