@@ -38,7 +38,7 @@ BEGINS_WITHIN_S = 30.0
 
 
 class LocalProvider:
-    """See Provider."""
+    """See Provider. ConfigError where its folder cannot be made."""
 
     def __init__(
         self,
@@ -50,7 +50,10 @@ class LocalProvider:
         self._clock = clock or SystemClock()
         self._pause = pause
         self._instances = settings.dir / "instances"
-        self._instances.mkdir(parents=True, exist_ok=True)
+        try:
+            self._instances.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self._instances}: cannot be made: {error.strerror or error}") from error
 
     def quotes(self, pool: CloudPool) -> tuple[Quote, ...]:
         """See Provider."""
