@@ -15,6 +15,7 @@ from hetslurm.cloudburst.ledger.schema import APPLICATION_ID, SCHEMA, VERSION
 from hetslurm.errors import LedgerError
 
 BUSY_S = 60.0
+_PAGE = 4096
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -110,6 +111,7 @@ def _make(path: Path) -> None:
         raise LedgerError(f"{path}: cannot be made: {error.strerror}; is {folder} ours to write?") from error
     try:
         with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+            db.execute(f"PRAGMA page_size = {_PAGE}")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -189,10 +191,12 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Refuses what is no ledger of ours, and one that was cut to nothing."""
     with translated(path):
         try:
-            if not path.stat().st_size:
+            in_log = os.path.lexists(f"{path}-wal")
+            size = path.stat().st_size
+            if not size or (size % _PAGE and not in_log):
                 raise LedgerError(
-                    f"{path} is empty: the ledger was cut off. Put a copy back, or move it and its -wal "
-                    "aside after you ended every instance"
+                    f"{path} has {size} bytes: the ledger was cut off. Put a copy back, or move it and its "
+                    "-wal aside after you ended every instance"
                 )
         except OSError as error:
             raise LedgerError(f"{path}: cannot be looked at: {error.strerror}") from error
