@@ -1,8 +1,7 @@
-"""What the parts of cloud burst that act need of others: the audit, the way home, the launch."""
+"""What the parts of cloud burst that act need of others: the audit, the way home."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hetslurm.cloudburst.ledger.values import Reservation
@@ -34,7 +33,3 @@ class Homeward(Protocol):
     def return_home(self, reservation: Reservation, why: str) -> None:
         """The job of this reservation, which has no live instance."""
         ...
-
-
-# Starts nodes that power up: intends and launches what is missing, sets a node down that gets nothing.
-Boot = Callable[[Sequence[str]], object]

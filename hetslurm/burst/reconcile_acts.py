@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from hetslurm.burst.hands import Auditor, Boot, Homeward
+from hetslurm.burst.addresses import forget_addresses
+from hetslurm.burst.hands import Auditor, Homeward
 from hetslurm.burst.job_note import tell_why
+from hetslurm.burst.power import MOST_REASON, Power
 from hetslurm.burst.reconcile_words import describe
-from hetslurm.clock import Clock
-from hetslurm.cloudburst.ledger.book import Book
+from hetslurm.burst.resume import boot
 from hetslurm.cloudburst.ledger.values import Instance, InstanceState
-from hetslurm.cloudburst.policy import Policy
-from hetslurm.cloudburst.provider.protocol import Provider, Seen
+from hetslurm.cloudburst.provider.protocol import Seen
 from hetslurm.cloudburst.reconcile_jobs import ON_NODES
 from hetslurm.cloudburst.reconcile_values import (
     Action,
@@ -31,36 +32,16 @@ from hetslurm.cloudburst.reconcile_values import (
     Terminate,
     Undrain,
 )
-from hetslurm.daemon.log import Log
-from hetslurm.errors import HetslurmError
-from hetslurm.slurm.protocol import SlurmAdapter
+from hetslurm.errors import HetslurmError, SlurmError
 
 
 class Acts:
-    """The reconciler's hands. `policy` may be replaced."""
+    """The reconciler's hands. `power` may be replaced, by one with another policy."""
 
-    def __init__(
-        self,
-        book: Book,
-        adapter: SlurmAdapter,
-        policy: Policy,
-        providers: Mapping[str, Provider],
-        *,
-        boot: Boot,
-        homeward: Homeward,
-        audit: Auditor,
-        log: Log,
-        clock: Clock,
-    ) -> None:
-        self.policy = policy
-        self.providers = providers
-        self._book = book
-        self._adapter = adapter
-        self._boot = boot
+    def __init__(self, power: Power, *, homeward: Homeward, audit: Auditor) -> None:
+        self.power = power
         self._homeward = homeward
         self._audit = audit
-        self._log = log
-        self._clock = clock
 
     def carry_out(self, actions: Sequence[Action], sight: Sight) -> tuple[int, int]:
         """All of them, one by one; how many were done, and how many failed."""
@@ -86,7 +67,7 @@ class Acts:
         return True
 
     def _do(self, action: Action | Sequence[Launch], sight: Sight) -> None:  # noqa: PLR0912  one case a kind
-        book, adapter = self._book, self._adapter
+        book, slurm = self.power.book, self.power.slurm
         match action:
             case Terminate():
                 self._terminate(action)
@@ -95,18 +76,20 @@ class Acts:
             case Settle(row, ended_at, why, seen):
                 if seen is not None and row.launched_at is None:
                     self._note_launch(row, seen)
+                self._forget(row)
                 book.ended(row.node, row.generation, ended_at, why)
             case Fail(row, why):
                 book.failed(row.node, row.generation, why)
             case Cool(partition, zone, purchase, trouble, why):
-                until = self._clock.now() + self.policy.retry.cooldown_s.get(trouble, 0.0)
+                until = self.power.clock.now() + self.power.policy.retry.cooldown_s.get(trouble, 0.0)
                 book.cool(partition, zone, purchase, trouble, until, why)
             case NodeDown(node, why):
-                adapter.node_down([node], why)
+                slurm.node_down([node], why[:MOST_REASON])
+                slurm.power_down([node])
             case PowerDown(node, _):
-                adapter.power_down([node])
+                slurm.power_down([node])
             case Undrain(node, _):
-                adapter.resume_node(node)
+                slurm.resume_node(node)
             case Release(reservation, why):
                 book.release(reservation.res_id, why)
             case SendHome(reservation, _, why):
@@ -117,15 +100,20 @@ class Acts:
             case Evict():
                 self._evict(action, sight)
             case Launch(node):
-                self._boot([node])
+                boot(self.power, [node])
             case _:
-                self._boot([launch.node for launch in action])
+                boot(self.power, [launch.node for launch in action])
+
+    def _forget(self, row: Instance) -> None:
+        """An address that outlives its instance is somebody else's. Without Slurm, the next boot does it."""
+        with suppress(SlurmError):
+            forget_addresses(self.power.book, self.power.slurm, [row.node])
 
     def _terminate(self, action: Terminate) -> None:
         row = action.row if action.row is not None else self._late_one(action)
         if row is not None:
-            self._book.terminating(row.node, row.generation, action.why)
-        provider = self.providers.get(action.provider)
+            self.power.book.terminating(row.node, row.generation, action.why)
+        provider = self.power.providers.get(action.provider)
         if provider is None:
             raise HetslurmError(f"burst.toml has no provider {action.provider} any more; bring it back")
         refused = provider.terminate([action.instance_id])
@@ -137,13 +125,13 @@ class Acts:
         seen = next((s for s in self._seen_of(action.provider) if s.instance_id == action.instance_id), None)
         if seen is None:
             return None
-        for row in self._book.instances(live=False):
+        for row in self.power.book.instances(live=False):
             if row.token == seen.token and row.state is InstanceState.FAILED:
                 return self._note_launch(row, seen)
         return None
 
     def _seen_of(self, provider: str) -> Sequence[Seen]:
-        known = self.providers.get(provider)
+        known = self.power.providers.get(provider)
         return known.seen() if known is not None else ()
 
     def _adopt(self, row: Instance, seen: Seen, why: str) -> None:
@@ -154,8 +142,8 @@ class Acts:
             )
 
     def _note_launch(self, row: Instance, seen: Seen) -> Instance:
-        pool = self.policy.pool_of(row.partition)
-        return self._book.launched(
+        pool = self.power.policy.pool_of(row.partition)
+        return self.power.book.launched(
             row.node,
             row.generation,
             instance_id=seen.instance_id,
@@ -169,25 +157,25 @@ class Acts:
 
     def _evict(self, action: Evict, sight: Sight) -> None:
         """Looked at again first: it may have moved since. Held, it stays where it is, with the reason."""
-        now = self._adapter.read_job(action.job.job_id).job
-        held = {r.wanted.job_id for r in self._book.open_reservations()}
+        now = self.power.slurm.read_job(action.job.job_id).job
+        held = {r.wanted.job_id for r in self.power.book.open_reservations()}
         on_cloud = not sight.policy.partitions.isdisjoint(now.partition.split(","))
         if not on_cloud or (now.job_id in held and now.state == "PENDING"):
             return
         if now.state in ON_NODES:
-            self._adapter.requeue(now.job_id)
+            self.power.slurm.requeue(now.job_id)
             now = replace(now, state="PENDING")
         if now.state == "PENDING":
-            self._adapter.hold(now.job_id)
-            tell_why(self._adapter, now, action.why)
+            self.power.slurm.hold(now.job_id)
+            tell_why(self.power.slurm, now, action.why)
 
     def _say(self, action: Action | Sequence[Launch], result: str) -> None:
         for one in action if isinstance(action, Sequence) else (action,):
             name, about = describe(one)
-            (self._log.info if result == "done" else self._log.error)(
+            (self.power.log.info if result == "done" else self.power.log.error)(
                 "burst reconcile", act=name, why=one.why, result=result, **about
             )
             try:
                 self._audit.note(f"burst-{name}", why=one.why, result=result, **about)  # type: ignore[arg-type]
             except OSError as error:
-                self._log.error("audit not written", act=name, error=error)
+                self.power.log.warning("audit not written", act=name, error=error)

@@ -7,21 +7,20 @@ or a provider is away. Its last act of a look is its heartbeat, without which no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hetslurm.burst.addresses import tell_addresses
+from hetslurm.burst.busy import read_busy
+from hetslurm.burst.power import Power
 from hetslurm.burst.reconcile_acts import Acts
-from hetslurm.clock import Clock
-from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.values import Reservation
 from hetslurm.cloudburst.policy import Policy
 from hetslurm.cloudburst.provider.protocol import Provider, ProviderError, Seen, SeenState
 from hetslurm.cloudburst.reconcile import reconcile
 from hetslurm.cloudburst.reconcile_values import Memory, Sight, SlurmView
 from hetslurm.cluster import Cluster, QueuedJob
-from hetslurm.daemon.log import Log
-from hetslurm.errors import SlurmRefused, SlurmUnavailable
-from hetslurm.slurm.protocol import SlurmAdapter
+from hetslurm.errors import SlurmError, SlurmRefused, SlurmUnavailable
 
 # A finished job is asked for by itself: at most this many a look.
 _ASKED_A_LOOK = 50
@@ -56,41 +55,33 @@ class Look:
 
 
 class Reconciler:
-    """One a controller. `busy` tells which nodes a ResumeProgram works on just now."""
+    """One a controller, on its `acts`, whose policy and providers may change between two looks."""
 
-    def __init__(
-        self,
-        book: Book,
-        adapter: SlurmAdapter,
-        acts: Acts,
-        *,
-        log: Log,
-        clock: Clock,
-        busy: Callable[[], Iterable[str]] = tuple,
-    ) -> None:
-        self._book = book
-        self._adapter = adapter
+    def __init__(self, acts: Acts) -> None:
         self._acts = acts
-        self._log = log
-        self._clock = clock
-        self._busy = busy
         self._memory = Memory()
         self._silent: set[str] = set()
 
+    @property
+    def _power(self) -> Power:
+        return self._acts.power
+
     def look(self, cluster: Cluster | None) -> Look:
         """One look. `cluster` None: Slurm does not answer. Raises LedgerError."""
-        policy, providers = self._acts.policy, self._acts.providers
-        before = self._book.open_reservations()
+        book, policy, providers = self._power.book, self._power.policy, self._power.providers
+        before = book.open_reservations()
         slurm = self._slurm_view(cluster, policy, before) if cluster is not None else None
         seen, troubles = self._seen(providers)
         # After Slurm: money is set aside before a job moves, and a node's before it powers up.
-        instances, reservations = self._book.instances(), self._book.open_reservations()
-        busy = frozenset(self._busy())
-        now = self._clock.now()
+        instances, reservations = book.instances(), book.open_reservations()
+        busy = read_busy(self._power.state_dir)
+        now = self._power.clock.now()
         sight = Sight(now, policy, slurm, seen, instances, reservations, busy)
         actions, self._memory = reconcile(sight, self._memory)
         _, failed = self._acts.carry_out(actions, sight)
-        self._book.beat()
+        if slurm is not None:
+            self._tell_addresses(seen)
+        book.beat()
         return Look(
             now,
             instances=Counter(str(row.state) for row in instances),
@@ -115,8 +106,17 @@ class Reconciler:
                 troubles[name] = str(error)
                 if name not in self._silent:
                     self._silent.add(name)
-                    self._log.error("burst provider does not answer", provider=name, error=error)
+                    self._power.log.warning("burst provider does not answer", provider=name, error=error)
         return found, troubles
+
+    def _tell_addresses(self, seen: Mapping[str, tuple[Seen, ...] | None]) -> None:
+        """What a launch could not say: where its instance is."""
+        live = {row.token for row in self._power.book.instances()}
+        found = [one for some in seen.values() for one in some or () if one.token in live]
+        try:
+            tell_addresses(self._power.book, self._power.slurm, found)
+        except SlurmError as error:
+            self._power.log.warning("burst address", why=error)
 
     def _slurm_view(
         self, cluster: Cluster, policy: Policy, reservations: tuple[Reservation, ...]
@@ -126,7 +126,7 @@ class Reconciler:
         nodes = {node.name: node for node in cluster.nodes if node.name in names}
         jobs = {job.job_id: job for job in cluster.jobs}
         over = set()
-        live = {row.res_id for row in self._book.instances()}
+        live = {row.res_id for row in self._power.book.instances()}
         waiting = sorted(reservations, key=lambda r: r.res_id in live)
         missing = [r.wanted.job_id for r in waiting if r.wanted.job_id not in jobs]
         for job_id in missing[:_ASKED_A_LOOK]:
@@ -143,7 +143,7 @@ class Reconciler:
     def _job(self, job_id: int) -> QueuedJob | None:
         """The job as Slurm has it now; None: it does not know it any more."""
         try:
-            return self._adapter.read_job(job_id).job
+            return self._power.slurm.read_job(job_id).job
         except SlurmRefused as refused:
             if "Invalid job id" in str(refused):
                 return None
