@@ -113,6 +113,7 @@ setup(
     include_package_data=False,
     package_data={
         "hetslurm": ["py.typed"],
+        "hetslurm.cloudburst.provider.ec2": ["*.sh"],
         "hetslurm.demo": ["scripts/*"],
         "hetslurm.fpga": ["*.pyi"],
         "hetslurm.native": ["*.pyi"],

@@ -65,15 +65,55 @@ def read_ec2(table: Table) -> Settings:
             "endpoint": text,
             "launch_template": text,
             "launch_template_version": text,
+            "image": text,
             "subnets": texts,
             "security_groups": texts,
+            "instance_profile": text,
+            "key_name": text,
+            "disk_gb": partial(table.whole, default=0, low=1, high=16384),
+            "disk_device": partial(table.absolute_path, default="/"),
+            "usd_rate": partial(table.micro, default=0),
+            "prices": lambda key: _micro_by_name(table.table(key)),
+            "reserved_prices": lambda key: _micro_by_name(table.table(key)),
+            "pricing_api": partial(table.flag, default=True),
+            "pricing_endpoint": text,
+            "calls_per_s": partial(table.number, default=5.0, low=0.1, high=1000),
+            "calls_at_once": partial(table.whole, default=16, low=1, high=64),
             "tags": lambda key: _texts_by_name(table.table(key)),
+            "conf_server": text,
+            "auth": partial(table.choice, default="munge", choices=("munge", "slurm")),
+            "slurm_key": text,
+            "slurmd": partial(table.absolute_path, default="/"),
+            "bus_connect": texts,
+            "bus_key": text,
         },
     )
-    for key, example in (("region", "a region"), ("launch_template", "the id or name of a launch template")):
-        if key not in settings:
-            table.refuse(key, f"expected {example}, found nothing")
+    if "region" not in settings:
+        table.refuse("region", "expected a region, found nothing")
+    if not settings.get("usd_rate"):
+        table.refuse("usd_rate", "expected what one US dollar is in the site's currency (1 where that is it)")
+    prices = settings.get("prices")
+    for name, price in prices.items() if isinstance(prices, dict) else ():
+        if price == 0:
+            table.refuse(f"prices.{name}", "expected a price an hour above 0")
+    if "launch_template" not in settings:
+        for key, what in _OF_OUR_TEMPLATE.items():
+            if key not in settings:
+                table.refuse(key, f"expected {what}, or a launch_template of your own, found nothing")
+    for key in ("slurm_key", "bus_key"):
+        if key in settings and not str(settings[key]).startswith(("ssm:", "secretsmanager:", "command:")):
+            # What is wrong here may be a key itself: it is not repeated.
+            table.refuse(
+                key, 'expected "ssm:NAME", "secretsmanager:ID" or "command:SHELL", not the key itself'
+            )
     return settings
+
+
+_OF_OUR_TEMPLATE = {
+    "image": 'the id of an image ("ami-…") with Slurm in it',
+    "conf_server": 'where slurmd gets its configuration ("HOST:6817")',
+    "slurm_key": 'where instances get the cluster\'s key ("ssm:NAME")',
+}
 
 
 def read_exec(table: Table) -> Settings:
@@ -105,3 +145,7 @@ def _given(table: Table, readers: Mapping[str, Callable[[str], object]]) -> Sett
 
 def _texts_by_name(table: Table) -> dict[str, str]:
     return {name: table.text(name, "") for name in table.items()}
+
+
+def _micro_by_name(table: Table) -> dict[str, int]:
+    return {name: table.micro(name, 0) for name in table.items()}
