@@ -71,7 +71,10 @@ def movable(
         alike = (gres.type for gres in job.gres if gres.name == target.kind)
         type_ = target.type or next(alike, "")
         want = (Gres(target.kind, type_, target.count),) if target.count else ()
-        unable = why_unmovable(version, job.gres, want)
+        # It must be able to come back, too: no job is left where its money ends.
+        unable = why_unmovable(version, job.gres, want) or (
+            "" if asks(request) == "only" else why_unmovable(version, want, job.gres)
+        )
         if not unable:
             able.append(alt)
         why = why or unable

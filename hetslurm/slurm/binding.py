@@ -12,6 +12,22 @@ from hetslurm.slurm.gres import parse_gres
 from hetslurm.slurm.protocol import JobUpdate
 from hetslurm.target import Target
 
+# What a record only holds where the job was placed.
+_PLACED = (
+    "target",
+    "kind",
+    "type",
+    "alt",
+    "pool",
+    "partition",
+    "score",
+    "wait_s",
+    "run_s",
+    "money",
+    "by",
+    "res",
+)
+
 
 def bind(request: Request, asked: Asked, pins: str, chosen: Candidate) -> JobUpdate:
     """The changes that put a job where it was decided, as the plugin would have: a task a node."""
@@ -90,6 +106,16 @@ def placed_record(record_text: str, decision: Decision, chosen: Candidate) -> st
         "by": "controller",
     }
     return _with(record_text, fields, without=("why",))
+
+
+def spilled_record(record_text: str, decision: Decision, chosen: Candidate, res_id: int) -> str:
+    """The record of a job that goes to the cloud on this reservation's money."""
+    return _with(placed_record(record_text, decision, chosen), {"res": res_id})
+
+
+def waiting_record(record_text: str, why: str) -> str:
+    """The record of a job that is held until it can go to the cloud, or again."""
+    return _with(record_text, {"state": "held", "why": why}, without=_PLACED)
 
 
 def refused_record(record_text: str, why: str) -> str:

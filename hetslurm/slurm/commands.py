@@ -110,9 +110,9 @@ class CommandAdapter:
         if words:
             self._change("scontrol", "update", f"JobId={job_id}", *words)
 
-    def hold(self, job_id: int) -> None:
+    def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """See SlurmAdapter."""
-        self._change("scontrol", "hold", str(job_id))
+        self._change("scontrol", "uhold" if by_author else "hold", str(job_id))
 
     def release(self, job_id: int) -> None:
         """See SlurmAdapter."""

@@ -97,9 +97,10 @@ class FakeSlurm:
             self.required[job_id] = update.node_names
         self.calls.append(("update", job_id, update))
 
-    def hold(self, job_id: int) -> None:
+    def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """See SlurmAdapter."""
-        self.put(replace(self._pending(job_id), priority=_HELD_PRIORITY, reason="JobHeldAdmin"))
+        reason = "JobHeldUser" if by_author else "JobHeldAdmin"
+        self.put(replace(self._pending(job_id), priority=_HELD_PRIORITY, reason=reason))
         self.calls.append(("hold", job_id, None))
 
     def release(self, job_id: int) -> None:

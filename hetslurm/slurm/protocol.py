@@ -89,8 +89,8 @@ class SlurmAdapter(Protocol):
         """Change a pending job, all fields in one request. Read the job back: Slurm may have its own mind."""
         ...
 
-    def hold(self, job_id: int) -> None:
-        """Hold a pending job as an administrator: its author cannot release it."""
+    def hold(self, job_id: int, *, by_author: bool = False) -> None:
+        """Hold a pending job as an administrator: its author cannot release it; `by_author`: he can."""
         ...
 
     def release(self, job_id: int) -> None:

@@ -80,9 +80,9 @@ class PyslurmAdapter:
         """See SlurmAdapter."""
         self.commands.update_job(job_id, update)
 
-    def hold(self, job_id: int) -> None:
+    def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """See SlurmAdapter."""
-        self.commands.hold(job_id)
+        self.commands.hold(job_id, by_author=by_author)
 
     def release(self, job_id: int) -> None:
         """See SlurmAdapter."""

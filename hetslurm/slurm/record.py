@@ -12,7 +12,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `alt` is the target's index in the author's order; `pins` has a letter for each thing the author
     fixed; `het` is the whole request as a --het string. `comment` is an admin_comment that was there
-    before.
+    before. `why`: what a held job waits for; `res`: the reservation of money that a spilled one runs on.
     """
 
     hetslurm: int
@@ -31,6 +31,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     pins: str = ""
     het: str = ""
     comment: str = ""
+    why: str = ""
+    res: int | None = None
 
     @property
     def is_held(self) -> bool:

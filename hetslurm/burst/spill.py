@@ -1,0 +1,237 @@
+"""Admission, once a cycle: ends what was begun, brings home what lost its money, lets go who may.
+
+Level-triggered: everything follows from the queue, the book and the market as they are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hetslurm.burst.hands import Auditor
+from hetslurm.burst.job_note import tell_why
+from hetslurm.burst.move import Mover
+from hetslurm.burst.verdicts import Judge, Judged, Verdict
+from hetslurm.burst.waiting import waiting_jobs
+from hetslurm.clock import Clock
+from hetslurm.cloudburst.ledger.book import Book
+from hetslurm.cloudburst.ledger.values import Reservation, ReservationState
+from hetslurm.cloudburst.market import Market, open_market
+from hetslurm.cloudburst.policy import Policy
+from hetslurm.cloudburst.provider.protocol import Quote
+from hetslurm.cloudburst.purse import Purse
+from hetslurm.cluster import Cluster, QueuedJob
+from hetslurm.daemon.log import Log
+from hetslurm.errors import BudgetExceeded, LedgerError, SlurmError, SlurmRefused, SlurmUnavailable
+from hetslurm.pool import Pool
+from hetslurm.site import Site
+from hetslurm.slurm.protocol import SlurmAdapter
+from hetslurm.slurm.record import parse_record
+
+WAITS = "waits for a cloud instance: "
+TELL_EVERY_S = 30.0
+TRY_AGAIN_S = 30.0
+
+Quotes = Mapping[str, Sequence[Quote]]
+
+
+@dataclass(frozen=True, slots=True)
+class SpillReport:
+    """What a step did: jobs that left, came home, and would leave but for something in the way."""
+
+    spilled: int = 0
+    home: int = 0
+    waiting: int = 0
+
+
+class Spiller:
+    """One a controller; the book is its own to write."""
+
+    def __init__(self, adapter: SlurmAdapter, book: Book, audit: Auditor, *, log: Log, clock: Clock) -> None:
+        self._adapter = adapter
+        self._book = book
+        self._log = log
+        self._clock = clock
+        self.mover = Mover(adapter, book, audit, log, clock)
+        self._told: dict[int, tuple[str, float]] = {}
+        self._again_at: dict[int, float] = {}
+        self._open: frozenset[int] = frozenset()
+
+    def step(
+        self,
+        policy: Policy,
+        site: Site,
+        cluster: Cluster,
+        pools: Sequence[Pool],
+        quotes: Quotes,
+        *,
+        until: float,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> SpillReport:
+        """What there is time for (`until`: monotonic seconds). `pools` are the on-premises ones.
+
+        Raises SlurmUnavailable and LedgerError; what was begun is ended by the next step.
+        """
+        ended = self.mover.under_way
+        self.mover.finish()
+        market = self._market(policy, cluster, quotes)
+        home = self._bring_home(policy, cluster, market, ended, until)
+        purse = Purse.of(self._book.caps_in_force(), self._book.usage(), policy.currency)
+        judge = Judge(policy, site, cluster, pools, market, self._clock.now())
+        ids = {one.job.job_id for one in judge.waiting}
+        self._told = {job: told for job, told in self._told.items() if job in ids}
+        self._again_at = {job: at for job, at in self._again_at.items() if job in ids}
+        spilled = waiting = 0
+        for one in judge.waiting:
+            if stop() or self._clock.monotonic() > until:
+                break
+            judged = self._with_money(judge.judge(one), purse)
+            if judged.verdict is Verdict.SPILL:
+                judged = self._try(judge, judged, purse)
+            judge.settle(judged)
+            spilled += judged.verdict is Verdict.SPILL
+            waiting += judged.verdict is Verdict.WAIT
+            if one.is_placeholder and judged.verdict is not Verdict.SPILL:
+                self._tell(one.job, judged.why)
+        return SpillReport(spilled, home, waiting)
+
+    def without_policy(self, cluster: Cluster, why: str) -> None:
+        """There is no policy to go by: jobs that may only burst are told so."""
+        for one in waiting_jobs(cluster, Policy()):
+            if one.is_placeholder:
+                self._tell(one.job, why)
+
+    def _market(self, policy: Policy, cluster: Cluster, quotes: Quotes) -> Market:
+        taken = {name for r in self._book.open_reservations() for name in r.wanted.node_names}
+        taken |= {instance.node for instance in self._book.instances()}
+        return open_market(policy, cluster, quotes, self._book.cooled(), frozenset(taken), self._clock.now())
+
+    def _try(self, judge: Judge, judged: Judged, purse: Purse) -> Judged:
+        """Look again, closer, and go. What Slurm or the ledger refuses waits."""
+        job_id = judged.waiting.job.job_id
+        if self._again_at.get(job_id, 0.0) > self._clock.monotonic():
+            return _instead(judged, "tried a moment ago; see the controller's log")
+        try:
+            detail = self._adapter.read_job(job_id)
+            judged = self._with_money(judge.judge(judged.waiting, detail), purse)
+            if judged.verdict is not Verdict.SPILL or judged.move is None:
+                return judged
+            reservation = self.mover.spill(judged, detail)
+        except SlurmUnavailable:
+            raise
+        except BudgetExceeded as error:
+            return _instead(judged, str(error))
+        except (SlurmError, LedgerError) as error:
+            self._again_at[job_id] = self._clock.monotonic() + TRY_AGAIN_S
+            self._log.warning("job not spilled", job=job_id, why=error, again_in_s=TRY_AGAIN_S)
+            if isinstance(error, LedgerError):
+                raise
+            return _instead(judged, str(error))
+        purse.promise(judged.move.wanted.payer, judged.move.wanted.amount_micro)
+        self._log.info(
+            "spilled job",
+            job=job_id,
+            target=judged.move.chosen.target,
+            partition=reservation.wanted.partition,
+            nodes=",".join(reservation.wanted.node_names),
+            why=judged.why,
+            res_id=reservation.res_id,
+        )
+        return judged
+
+    def _with_money(self, judged: Judged, purse: Purse) -> Judged:
+        """A cap that stands in the way, seen before anything is asked of Slurm."""
+        if judged.verdict is not Verdict.SPILL or judged.move is None:
+            return judged
+        wanted = judged.move.wanted
+        why = purse.why_not(wanted.payer, wanted.amount_micro)
+        return _instead(judged, why) if why else judged
+
+    def _bring_home(
+        self, policy: Policy, cluster: Cluster, market: Market, ended: frozenset[int], until: float
+    ) -> int:
+        """Jobs that wait in the cloud without money or hope, and money whose job never got there.
+
+        Not those whose move ended since the cluster was read.
+        """
+        reservations = {r.res_id: r for r in self._book.open_reservations()}
+        for res_id in self._open - reservations.keys():
+            if not any(res_id == res_of(job) for job in cluster.jobs):
+                self.mover.forget(res_id)
+        self._open = frozenset(reservations)
+        busy, live = self.mover.under_way | ended, {one.res_id for one in self._book.instances()}
+        home = 0
+        arrived = set()
+        for job in cluster.jobs:
+            own = res_of(job) if job.partition in policy.partitions else None
+            if own is None:
+                continue
+            arrived.add(own)
+            if job.state != "PENDING" or own in busy | live:
+                continue
+            paid = reservations.get(own) or self._closed(own)
+            if paid is None:
+                continue
+            why = _why_home(job, paid, market)
+            if why and self._clock.monotonic() <= until:
+                home += self._send_home(paid, why)
+        for res_id, reservation in reservations.items():
+            never_left = (
+                reservation.state is ReservationState.RESERVED and res_id not in arrived | busy | live
+            )
+            if never_left and any(job.job_id == reservation.wanted.job_id for job in cluster.jobs):
+                # Set aside by a controller that ended before it touched the job.
+                home += self._send_home(reservation, "its job never left")
+        return home
+
+    def _closed(self, res_id: int) -> Reservation | None:
+        """A reservation that is over; None: this ledger never had it."""
+        try:
+            return self._book.reservation(res_id)
+        except LedgerError:
+            return None
+
+    def _send_home(self, reservation: Reservation, why: str) -> bool:
+        job_id = reservation.wanted.job_id
+        if self._again_at.get(job_id, 0.0) > self._clock.monotonic():
+            return False
+        try:
+            self.mover.return_home(reservation, why)
+        except SlurmUnavailable:
+            raise
+        except SlurmError as error:
+            self._again_at[job_id] = self._clock.monotonic() + TRY_AGAIN_S
+            self._log.warning("job not brought home", job=job_id, why=error)
+            return False
+        self._log.info("job brought home", job=job_id, res_id=reservation.res_id, why=why)
+        return True
+
+    def _tell(self, job: QueuedJob, why: str) -> None:
+        """In the job's record, when it is new, and not more often than people read."""
+        now = self._clock.monotonic()
+        told, at = self._told.get(job.job_id, ("", float("-inf")))
+        if told == why or now - at < TELL_EVERY_S:
+            return
+        self._told[job.job_id] = (why, now)
+        try:
+            tell_why(self._adapter, job, WAITS + why)
+        except SlurmRefused as error:
+            self._log.warning("job not told", job=job.job_id, why=error)
+
+
+def res_of(job: QueuedJob) -> int | None:
+    """The reservation that a job's record names."""
+    record = parse_record(job.admin_comment) if '"res"' in job.admin_comment else None
+    return record.res if record else None
+
+
+def _why_home(job: QueuedJob, reservation: Reservation, market: Market) -> str:
+    if not reservation.state.is_open:
+        return f"its money is {reservation.state}: {reservation.why}"
+    if job.partition in market.no_offering and job.priority > 0:
+        return f"nothing is to be had there: {market.closed[job.partition]}"
+    return ""
+
+
+def _instead(judged: Judged, why: str) -> Judged:
+    return Judged(judged.waiting, Verdict.WAIT, why, judged.wait_s, judged.move)
