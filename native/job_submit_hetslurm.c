@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "plugin_cloud.h"
 #include "plugin_decide.h"
 #include "plugin_stats.h"
 
@@ -41,7 +42,8 @@ HET_EXPORT int job_submit(job_desc_msg_t *desc, uint32_t submit_uid, char **mess
 
 	het_stats_count(HET_STAT_seen);
 	if (!het_find_texts(desc, &texts))
-		return SLURM_SUCCESS;
+		return het_names_cloud(&settings, desc->partition) ? het_refuse_cloud(message)
+		                                                   : SLURM_SUCCESS;
 	workspace = het_workspace_take();
 	if (!workspace) {
 		het_stats_count(HET_STAT_refused_memory);
@@ -58,15 +60,16 @@ HET_EXPORT int job_modify(job_desc_msg_t *desc, struct job_record *job, uint32_t
 HET_EXPORT int job_modify(job_desc_msg_t *desc, struct job_record *job, uint32_t submit_uid)
 #endif
 {
-	(void) desc;
-	(void) job;
-	(void) submit_uid;
-#if HET_MODIFY_HAS_MESSAGE
-	(void) message;
+#if !HET_MODIFY_HAS_MESSAGE
+	char **message = NULL;
 #endif
+	int rc;
+
+	(void) job;
 	het_stats_count(HET_STAT_modify_calls);
+	rc = het_check_cloud_move(&settings, desc->partition, submit_uid, message);
 	/* slurmctld's _update_job() takes a stale errno of a job without an association for a failure of
 	 * ours. */
 	errno = 0;
-	return SLURM_SUCCESS;
+	return rc;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "plugin_ahead.h"
+#include "plugin_cloud.h"
 #include "plugin_message.h"
 #include "plugin_stats.h"
 #include "score.h"
@@ -21,6 +22,7 @@ struct decision {
 	struct het_workspace *workspace;
 	job_desc_msg_t *desc;
 	uint32_t submit_uid;
+	char *cloud; /* the cloud partitions that a burst=only job named; NULL: none */
 	struct het_pinned pinned;
 	struct het_asked asked;
 	struct het_held *held; /* the snapshot; NULL: none */
@@ -122,12 +124,28 @@ __attribute__((cold)) static int too_long(struct decision *decision)
 	return EINVAL;
 }
 
-/* No snapshot: the job waits, otherwise untouched, until the controller places it; or it is turned away. */
+/* The job waits, otherwise untouched, until the controller places it. */
+static int hold(struct decision *decision, const char *message)
+{
+	struct het_record record = {.state = HET_STATE_HELD, .cloud = decision->cloud};
+	size_t recorded;
+
+	het_read_asked(decision->desc, decision->submit_uid, decision->workspace, &decision->pinned,
+	               &decision->asked);
+	recorded = write_record(decision, &record);
+	if (!recorded)
+		return too_long(decision);
+	het_set_text(&decision->desc->admin_comment, decision->workspace->record, recorded);
+	het_mark_environment(decision->desc);
+	decision->desc->priority = 0;
+	snprintf(decision->workspace->message, sizeof(decision->workspace->message), "%s", message);
+	return SLURM_SUCCESS;
+}
+
+/* No snapshot: the job waits, or it is turned away. */
 __attribute__((cold)) static int without_snapshot(struct decision *decision)
 {
-	int reject = __atomic_load_n(&reject_absent, __ATOMIC_RELAXED);
-	struct het_record record = {.state = HET_STATE_HELD};
-	size_t recorded;
+	int reject = __atomic_load_n(&reject_absent, __ATOMIC_RELAXED), rc;
 
 	if (reject < 0 ? decision->settings->reject_absent : reject) {
 		het_stats_count(HET_STAT_refused_absent);
@@ -137,18 +155,41 @@ __attribute__((cold)) static int without_snapshot(struct decision *decision)
 		         het_snap_text(decision->status));
 		return ESLURM_REQUESTED_PART_CONFIG_UNAVAILABLE;
 	}
-	het_read_asked(decision->desc, decision->submit_uid, decision->workspace, &decision->pinned,
-	               &decision->asked);
-	recorded = write_record(decision, &record);
-	if (!recorded)
-		return too_long(decision);
-	het_set_text(&decision->desc->admin_comment, decision->workspace->record, recorded);
-	het_mark_environment(decision->desc);
-	decision->desc->priority = 0;
-	het_stats_count(HET_STAT_held);
-	snprintf(decision->workspace->message, sizeof(decision->workspace->message),
-	         "hetslurm: held: it will be placed and released when the hetslurm controller is back");
-	return SLURM_SUCCESS;
+	rc = hold(decision,
+	          "hetslurm: held: it will be placed and released when the hetslurm controller is back");
+	if (rc == SLURM_SUCCESS)
+		het_stats_count(HET_STAT_held);
+	return rc;
+}
+
+/*
+ * burst=only: no pool here is for it, so nothing is scored. A cloud partition that it names goes into the
+ * record: no user's job may be queued there, not even held.
+ */
+__attribute__((cold)) static int hold_for_cloud(struct decision *decision)
+{
+	job_desc_msg_t *desc = decision->desc;
+	int rc;
+
+	if (!decision->settings->cloud[0]) {
+		het_stats_count(HET_STAT_refused_cloud);
+		snprintf(decision->workspace->message, sizeof(decision->workspace->message),
+		         "hetslurm: burst=only, and this cluster has no cloud partition; write burst=allow "
+		         "or leave it out");
+		return ESLURM_REQUESTED_PART_CONFIG_UNAVAILABLE;
+	}
+	if (het_names_cloud(decision->settings, desc->partition)) {
+		decision->cloud = desc->partition;
+		desc->partition = NULL;
+	}
+	rc = hold(decision, "hetslurm: held: waits for a cloud instance within the budget");
+	if (rc == SLURM_SUCCESS) {
+		het_stats_count(HET_STAT_held_for_cloud);
+		slurm_xfree((void **) &decision->cloud);
+	} else if (decision->cloud) {
+		desc->partition = decision->cloud;
+	}
+	return rc;
 }
 
 static void choose(const struct decision *decision, const struct het_job *job, struct het_choice *choice)
@@ -279,6 +320,7 @@ static int with_snapshot(struct decision *decision)
 	het_admit(view, &workspace->resolved.author, workspace->row);
 	het_leave_out(view, workspace->excluded, decision->pinned.n_excluded,
 	              fewest_nodes(&workspace->resolved), workspace->row);
+	het_leave_cloud_out(decision->settings, view, workspace->row);
 	choose(decision, &workspace->resolved.job, &workspace->choice);
 	lap(decision, HET_PHASE_score);
 	if (workspace->choice.tier == HET_TIER_NONE)
@@ -289,20 +331,6 @@ static int with_snapshot(struct decision *decision)
 	if (rc == SLURM_SUCCESS)
 		count_placed(decision);
 	return rc;
-}
-
-/* After what a plugin before us in JobSubmitPlugins told, on a line of its own. */
-static void tell(char **message, const char *text)
-{
-	size_t said = *message ? strlen(*message) : 0, n = strlen(text);
-
-	if (!said) {
-		het_set_text(message, text, n);
-		return;
-	}
-	slurm_xrecalloc((void **) message, said + n + 2, 1, false, false, __FILE__, __LINE__, __func__);
-	(*message)[said] = '\n';
-	memcpy(*message + said + 1, text, n + 1);
 }
 
 int het_decide(const struct het_settings *settings, struct het_reader *reader,
@@ -323,7 +351,7 @@ int het_decide(const struct het_settings *settings, struct het_reader *reader,
 	parsed = het_parse(texts->script, texts->script_len, texts->option, texts->option_len,
 	                   &workspace->request, &workspace->error);
 	if (parsed == HET_PARSE_NONE)
-		return SLURM_SUCCESS;
+		return het_names_cloud(settings, desc->partition) ? het_refuse_cloud(message) : SLURM_SUCCESS;
 	het_fetch_ahead(het_decision_text, het_decision_text_end, AHEAD_TEXT);
 	lap(&decision, HET_PHASE_parse);
 	het_stats_count(HET_STAT_with_directives);
@@ -332,6 +360,10 @@ int het_decide(const struct het_settings *settings, struct het_reader *reader,
 		snprintf(workspace->message, sizeof(workspace->message), "hetslurm: %s",
 		         workspace->error.message);
 		rc = EINVAL;
+	} else if (workspace->request.burst == HET_BURST_ONLY) {
+		rc = hold_for_cloud(&decision);
+	} else if (het_names_cloud(settings, desc->partition)) {
+		rc = het_refuse_cloud(message);
 	} else {
 		take_snapshot(&decision);
 		if (decision.held) {
@@ -342,7 +374,7 @@ int het_decide(const struct het_settings *settings, struct het_reader *reader,
 		}
 	}
 	if (message && workspace->message[0])
-		tell(message, workspace->message);
+		het_tell(message, workspace->message);
 	decision.took_ns[HET_PHASE_call] = het_stats_now() - called;
 	count_times(&decision);
 	return rc;

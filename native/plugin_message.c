@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "plugin_message.h"
 
+#include "slurm_compat.h"
+
 #define CHEAP_MICRO 1e5 /* a tenth of the currency */
 
 static const char *const reason_text[] = {
@@ -96,4 +98,17 @@ void het_tell_reasons(const struct het_target *target, uint32_t reasons, struct 
 			het_text_cut(text, whole);
 		separator = ", ";
 	}
+}
+
+void het_tell(char **message, const char *text)
+{
+	size_t said = *message ? strlen(*message) : 0, n = strlen(text);
+
+	if (!said) {
+		het_set_text(message, text, n);
+		return;
+	}
+	slurm_xrecalloc((void **) message, said + n + 2, 1, false, false, __FILE__, __LINE__, __func__);
+	(*message)[said] = '\n';
+	memcpy(*message + said + 1, text, n + 1);
 }

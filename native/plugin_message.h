@@ -12,4 +12,7 @@ void het_tell_placed(const struct het_view *view, const struct het_record *recor
 /* Why one target cannot run: "; gpu:a100:1: its nodes have too few devices, …", cut at a whole reason. */
 void het_tell_reasons(const struct het_target *target, uint32_t reasons, struct het_text *text);
 
+/* Add a line for the author, after what a plugin before us in JobSubmitPlugins told. */
+void het_tell(char **message, const char *text);
+
 #endif

@@ -59,6 +59,8 @@ size_t het_render_record(const struct het_record *record, char *out, size_t size
 	if (record->landing)
 		add_landing(&text, record);
 	add_pins(&text, record->pins);
+	if (record->cloud)
+		add_string(&text, ",\"cloud\":\"", record->cloud);
 	if (record->comment && record->comment[0])
 		add_string(&text, ",\"comment\":\"", record->comment);
 	add_string(&text, ",\"het\":\"", record->het);

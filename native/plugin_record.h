@@ -14,6 +14,7 @@ struct het_record {
 	const struct het_choice *choice;   /* NULL when held */
 	uint32_t pins;
 	const char *het;     /* the whole request as a --het string */
+	const char *cloud;   /* cloud partitions that the author named; NULL: none */
 	const char *comment; /* an admin_comment that was there before; may be NULL */
 };
 

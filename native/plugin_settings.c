@@ -60,7 +60,13 @@ const char *het_settings_line(struct het_settings *settings, char *line)
 		settings->reject_absent = !strcasecmp(value, "reject");
 		return NULL;
 	}
-	return "unknown key: expected Snapshot, Stats or OnAbsent";
+	if (!strcasecmp(key, "CloudPartitions")) {
+		if (strlen(value) >= sizeof(settings->cloud))
+			return "the list is too long";
+		strcpy(settings->cloud, value);
+		return NULL;
+	}
+	return "unknown key: expected Snapshot, Stats, OnAbsent or CloudPartitions";
 }
 
 static void file_path(char *out, size_t size)

@@ -8,6 +8,7 @@
 struct het_settings {
 	char snapshot[4096];
 	char stats[4096];
+	char cloud[4096];  /* CloudPartitions: a comma list; "": none */
 	int reject_absent; /* OnAbsent=reject */
 };
 

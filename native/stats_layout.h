@@ -21,10 +21,12 @@
 	X(placed_waiting)       /* of them, to a pool that cannot start jobs now */             \
 	X(ordered)              /* placed by the author's order: the snapshot was stale */      \
 	X(held)                 /* accepted held: no snapshot */                                \
+	X(held_for_cloud)       /* accepted held: burst=only */                                 \
 	X(refused_parse)        /* a directive was wrong */                                     \
 	X(refused_infeasible)   /* no pool can ever run it */                                   \
 	X(refused_absent)       /* no snapshot, and the site rejects then */                    \
 	X(refused_memory)       /* no memory for a workspace */                                 \
+	X(refused_cloud)        /* it named a cloud partition by itself */                      \
 	X(workspaces_exhausted) /* every static workspace was in use: one came from the heap */ \
 	X(workspaces_grown)     /* a workspace met more pools than ever before */               \
 	X(modify_calls)         /* calls of job_modify() */                                     \
