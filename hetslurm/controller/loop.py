@@ -14,6 +14,8 @@ from hetslurm.cluster import Cluster
 from hetslurm.config import SiteFile
 from hetslurm.controller.audit import Audit
 from hetslurm.controller.baselines import BaselineStore
+from hetslurm.controller.burst import Burst, Scene
+from hetslurm.controller.burst_metrics import burst_status
 from hetslurm.controller.cycle import UNKNOWN, Plan, plan_cycle, slot_of
 from hetslurm.controller.decisions import DecisionLog
 from hetslurm.controller.drain_ledger import DrainLedger
@@ -31,6 +33,7 @@ from hetslurm.daemon.notify import Notifier
 from hetslurm.daemon.stop import Stop, Stopped
 from hetslurm.errors import HetslurmError, SlurmUnavailable
 from hetslurm.health.judgement import Judgement
+from hetslurm.health.notices import notices
 from hetslurm.native.kernel import View
 from hetslurm.pool import Pool
 from hetslurm.slurm.protocol import SlurmAdapter
@@ -51,6 +54,7 @@ class Hands:
     watch: NodeWatch
     drains: Drains
     steering: Steering
+    burst: Burst
 
 
 class Controller:
@@ -102,9 +106,11 @@ class Controller:
             stack.callback(weights.close)
             steering = Steering(self._adapter, weights, audit, self._log, self._clock)
             notes = Notes(decisions, log=self._log, clock=self._clock)
+            burst = Burst(self._adapter, audit, self._state_dir, log=self._log, clock=self._clock)
+            stack.callback(burst.close)
             self._log.info("started", pid=os.getpid(), config=self._file.path, state_dir=self._state_dir)
             with suppress(Stopped):
-                self._work(Hands(placer, notes, watch, drains, steering), once=once)
+                self._work(Hands(placer, notes, watch, drains, steering, burst), once=once)
             self._notifier.stopping()
             self.status = replace(self.status, stopping=True, updated_at=self._clock.now())
             self._write_status()
@@ -145,10 +151,13 @@ class Controller:
             self._cycle(hands)
         except SlurmUnavailable as error:
             self._failed(error, slurm="unavailable")
+            self._burst_alone(hands)
         except HetslurmError as error:
             self._failed(error, slurm=self.status.slurm)
+            self._burst_alone(hands)
         except Exception as error:  # a daemon that places jobs outlives its own bugs
             self._failed(error, slurm=self.status.slurm)
+            self._burst_alone(hands)
         else:
             if self._failures:
                 self._log.info("working again", after_failures=self._failures)
@@ -197,6 +206,13 @@ class Controller:
         hands.notes.note(
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
         )
+        # After the placer: what it places need not leave for the cloud.
+        told = notices(hands.watch.board) if site.burst.policy else {}
+        hands.burst.cycle(Scene(site, cluster, plan, view, told), site.cycle_s)
+
+    def _burst_alone(self, hands: Hands) -> None:
+        """Instances cost while Slurm is away, too."""
+        hands.burst.cycle(Scene(self._file.site), self._file.site.cycle_s)
 
     def _drain(self, hands: Hands, cluster: Cluster, plan: Plan, judgement: Judgement) -> DrainReport:
         """Drains that cannot be done keep no held job waiting."""
@@ -262,6 +278,7 @@ class Controller:
             cycle_duration_s=round(duration, 6),
             config=str(self._file.path) if self._file.path else None,
             config_error=self._file.error,
+            burst=burst_status(hands.burst.facts),
         )
         self._write_status()
         self._show_metrics(hands)
@@ -296,6 +313,7 @@ class Controller:
                 drained.breaker_open,
                 plugin,
                 len(self._steered.steered),
+                hands.burst.facts,
             )
         )
 

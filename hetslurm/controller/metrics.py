@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hetslurm.controller.burst import BurstFacts
+from hetslurm.controller.burst_metrics import burst_metrics
 from hetslurm.controller.status import Status
 from hetslurm.daemon.log import Log
 from hetslurm.health.judgement import KINDS, Judgement
@@ -38,6 +40,7 @@ class Facts:
     breaker_open: bool = False
     plugin: PluginStats | None = None
     steered: int = 0
+    burst: BurstFacts = field(default_factory=BurstFacts)
 
 
 class MetricsPage(Collector):
@@ -98,6 +101,7 @@ class MetricsPage(Collector):
         yield _gauge(
             "hetslurm_nodes_steered", "nodes with a higher weight from hetslurm", float(facts.steered)
         )
+        yield from burst_metrics(facts.burst)
         if facts.plugin is not None:
             yield from plugin_metrics(facts.plugin)
 

@@ -37,6 +37,7 @@ class Status:
     nodes_with_findings: int = 0
     bus_suspected: bool = False
     stopping: bool = False
+    burst: dict[str, Any] | None = None
 
 
 def status_path(state_dir: Path) -> Path:

@@ -1,0 +1,227 @@
+"""Cloud burst in the controller: off without a policy, and never in the way of what works without it.
+
+The cycle hands over what it saw and goes on; a thread of burst's own follows the policy file, spills,
+reconciles, follows interruptions, funds raised limits and sends alerts. Whatever of that fails is said, and
+tried again with the next cycle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from hetslurm.burst.hands import Auditor, Homeward
+from hetslurm.burst.reconciler import Look
+from hetslurm.clock import Clock
+from hetslurm.cloudburst.interruption import Interruption
+from hetslurm.cloudburst.ledger.values import Reservation, Usage
+from hetslurm.cloudburst.policy_file import PolicyFile
+from hetslurm.cluster import Cluster
+from hetslurm.controller.burst_room import Room
+from hetslurm.controller.burst_worker import Worker
+from hetslurm.controller.cycle import Plan
+from hetslurm.daemon.log import Log
+from hetslurm.errors import HetslurmError, LedgerError
+from hetslurm.native.kernel import View
+from hetslurm.site import Site
+from hetslurm.slurm.protocol import SlurmAdapter
+
+# Providers are not asked more often than this, seconds.
+LOOK_EVERY_S = 3.0
+_END_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a cycle saw. `cluster` None: Slurm did not answer, and there is no plan and no view.
+
+    `told` are agents' notices: by node, when it is taken away.
+    """
+
+    site: Site
+    cluster: Cluster | None = None
+    plan: Plan | None = None
+    view: View | None = None
+    told: Mapping[str, float] = field(default_factory=dict)
+
+
+class Step(Protocol):
+    """Something that is done with every scene while a policy is in force: the spill, the alerts.
+
+    `counts` is what it did since the start, for status and metrics. Raises HetslurmError, OSError.
+    """
+
+    counts: Mapping[str, int]
+
+    def step(self, room: Room, scene: Scene) -> None:
+        """Do it; bounded in time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BurstFacts:
+    """How burst is, for status and metrics. `error` None: it works. Money in micro-units."""
+
+    on: bool = False
+    error: str | None = None
+    policy_error: str | None = None
+    looked_at: float | None = None
+    instances: Mapping[str, int] = field(default_factory=dict)
+    running: int = 0
+    reservations: int = 0
+    held_micro: int = 0
+    usage: tuple[Usage, ...] = ()
+    acts_total: Mapping[str, int] = field(default_factory=dict)
+    failed_total: int = 0
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    interruptions_total: int = 0
+    interrupting: int = 0
+    steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+class _Nobody:
+    """The way home before a spill is wired in: a job without money is held."""
+
+    def return_home(self, reservation: Reservation, why: str) -> None:
+        raise LedgerError(f"job {reservation.wanted.job_id} cannot go home yet: {why}")
+
+
+class Burst:
+    """One a controller. `steps` by name are done before each look."""
+
+    def __init__(
+        self,
+        adapter: SlurmAdapter,
+        audit: Auditor,
+        state_dir: Path,
+        *,
+        log: Log,
+        clock: Clock,
+        homeward: Callable[[], Homeward] = _Nobody,
+        steps: Mapping[str, Step] | None = None,
+    ) -> None:
+        self._adapter = adapter
+        self._audit = audit
+        self._state_dir = state_dir
+        self._log = log
+        self._clock = clock
+        self._homeward = homeward
+        self._steps = dict(steps or {})
+        self._file: PolicyFile | None = None
+        self._named = ""
+        self._room: Room | None = None
+        self._looked = float("-inf")
+        self._said: dict[str, str] = {}
+        self._worker: Worker[Scene] = Worker(self._work, "burst")
+        self._used = False
+        self.facts = BurstFacts()
+
+    def cycle(self, scene: Scene, wait_s: float) -> bool:
+        """Hand over what was seen; wait up to `wait_s` seconds. True: all of it is done."""
+        if not scene.site.burst.policy and not self._used:
+            return True
+        self._used = True
+        return self._worker.give(scene, wait_s)
+
+    def close(self) -> None:
+        """Finish the act that is begun; the rest is the next controller's."""
+        if self._worker.stop(_END_S) and self._room is not None:
+            self._room.close()
+            self._room = None
+
+    def _work(self, scene: Scene) -> None:
+        """Never raises: a thread that ends would end every instance's keeper."""
+        try:
+            self._do(scene)
+        except Exception as error:
+            self._trouble("burst", error)
+
+    def _do(self, scene: Scene) -> None:
+        room = self._follow(scene)
+        if room is None:
+            return
+        for name, step in self._steps.items():
+            try:
+                step.step(room, scene)
+            except (HetslurmError, OSError) as error:
+                self._trouble(name, error)
+            else:
+                self._said.pop(name, None)
+        now = self._clock.monotonic()
+        if now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        look, under_way = room.look(scene.cluster, scene.told)
+        self._said.pop("burst", None)
+        self._report(room, look, under_way)
+
+    def _follow(self, scene: Scene) -> Room | None:
+        """The room of the policy in force; None: there is none."""
+        named = scene.site.burst.policy
+        if named != self._named or self._file is None:
+            self._named = named
+            self._file = PolicyFile(Path(named) if named else None, scene.site.currency)
+            self._said_policy()
+        elif self._file.follow():
+            self._said_policy()
+        policy = self._file.policy
+        if policy is None or not named:
+            if self._room is not None:
+                left = len(self._room.book.instances())
+                self._log.warning("burst is off", instances=left)
+                self._room.close()
+                self._room = None
+            self.facts = BurstFacts(policy_error=self._file.error)
+            return None
+        if self._room is None:
+            cluster = scene.cluster.name if scene.cluster is not None else ""
+            self._room = Room.open(
+                self._state_dir,
+                policy,
+                cluster,
+                self._adapter,
+                self._homeward(),
+                self._audit,
+                log=self._log,
+                clock=self._clock,
+            )
+            self._log.info("burst is on", policy=named, partitions=sorted(policy.partitions))
+        else:
+            self._room.follow(policy)
+        return self._room
+
+    def _said_policy(self) -> None:
+        if self._file is not None and self._file.error:
+            self._log.error("burst policy refused, the old stays in force", error=self._file.error)
+        elif self._file is not None and self._file.policy is not None:
+            self._log.info("burst policy read", policy=self._named)
+
+    def _report(self, room: Room, look: Look, under_way: tuple[Interruption, ...]) -> None:
+        held = room.book.open_reservations()
+        self.facts = BurstFacts(
+            on=True,
+            policy_error=self._file.error if self._file is not None else None,
+            looked_at=look.at,
+            instances=look.instances,
+            running=len(look.seen),
+            reservations=len(held),
+            held_micro=sum(one.held_micro for one in held),
+            usage=room.book.usage(),
+            acts_total=Counter(self.facts.acts_total) + Counter(look.acts),
+            failed_total=self.facts.failed_total + look.failed,
+            troubles=look.troubles,
+            interruptions_total=room.interruptions.total,
+            interrupting=len(under_way),
+            steps={name: dict(step.counts) for name, step in self._steps.items()},
+        )
+
+    def _trouble(self, what: str, error: Exception) -> None:
+        """Said once, until it works again or is something else."""
+        text = str(error) if isinstance(error, HetslurmError) else f"{type(error).__name__}: {error}"
+        if self._said.get(what) != text:
+            self._log.error("burst trouble", what=what, error=text)
+        self._said[what] = text
+        self.facts = replace(self.facts, error=text)
