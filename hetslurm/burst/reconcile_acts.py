@@ -35,6 +35,10 @@ from hetslurm.cloudburst.reconcile_values import (
 from hetslurm.errors import HetslurmError, SlurmError
 
 
+class _Moot(Exception):
+    """Looked at again, there is nothing to do."""
+
+
 class Acts:
     """The reconciler's hands. `power` may be replaced, by one with another policy."""
 
@@ -60,6 +64,8 @@ class Acts:
     def _try(self, action: Action | Sequence[Launch], sight: Sight) -> bool:
         try:
             self._do(action, sight)
+        except _Moot:
+            return True
         except (HetslurmError, OSError) as error:
             self._say(action, f"failed: {error}")
             return False
@@ -160,8 +166,9 @@ class Acts:
         now = self.power.slurm.read_job(action.job.job_id).job
         held = {r.wanted.job_id for r in self.power.book.open_reservations()}
         on_cloud = not sight.policy.partitions.isdisjoint(now.partition.split(","))
-        if not on_cloud or (now.job_id in held and now.state == "PENDING"):
-            return
+        is_held = now.state == "PENDING" and now.priority == 0
+        if not on_cloud or is_held or (now.job_id in held and now.state == "PENDING"):
+            raise _Moot
         if now.state in ON_NODES:
             self.power.slurm.requeue(now.job_id)
             now = replace(now, state="PENDING")

@@ -8,23 +8,22 @@ tried again with the next cycle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
-from hetslurm.burst.hands import Auditor, Homeward
+from hetslurm.burst.hands import Auditor
 from hetslurm.burst.reconciler import Look
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.interruption import Interruption
-from hetslurm.cloudburst.ledger.values import Reservation, Usage
+from hetslurm.cloudburst.ledger.values import Usage
 from hetslurm.cloudburst.policy_file import PolicyFile
 from hetslurm.cluster import Cluster
 from hetslurm.controller.burst_room import Room
 from hetslurm.controller.burst_worker import Worker
 from hetslurm.controller.cycle import Plan
 from hetslurm.daemon.log import Log
-from hetslurm.errors import HetslurmError, LedgerError
+from hetslurm.errors import HetslurmError
 from hetslurm.native.kernel import View
 from hetslurm.site import Site
 from hetslurm.slurm.protocol import SlurmAdapter
@@ -48,19 +47,6 @@ class Scene:
     told: Mapping[str, float] = field(default_factory=dict)
 
 
-class Step(Protocol):
-    """Something that is done with every scene while a policy is in force: the spill, the alerts.
-
-    `counts` is what it did since the start, for status and metrics. Raises HetslurmError, OSError.
-    """
-
-    counts: Mapping[str, int]
-
-    def step(self, room: Room, scene: Scene) -> None:
-        """Do it; bounded in time."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class BurstFacts:
     """How burst is, for status and metrics. `error` None: it works. Money in micro-units."""
@@ -79,18 +65,11 @@ class BurstFacts:
     troubles: Mapping[str, str] = field(default_factory=dict)
     interruptions_total: int = 0
     interrupting: int = 0
-    steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-
-class _Nobody:
-    """The way home before a spill is wired in: a job without money is held."""
-
-    def return_home(self, reservation: Reservation, why: str) -> None:
-        raise LedgerError(f"job {reservation.wanted.job_id} cannot go home yet: {why}")
+    spills_total: Mapping[str, int] = field(default_factory=dict)
 
 
 class Burst:
-    """One a controller. `steps` by name are done before each look."""
+    """One a controller."""
 
     def __init__(
         self,
@@ -100,16 +79,12 @@ class Burst:
         *,
         log: Log,
         clock: Clock,
-        homeward: Callable[[], Homeward] = _Nobody,
-        steps: Mapping[str, Step] | None = None,
     ) -> None:
         self._adapter = adapter
         self._audit = audit
         self._state_dir = state_dir
         self._log = log
         self._clock = clock
-        self._homeward = homeward
-        self._steps = dict(steps or {})
         self._file: PolicyFile | None = None
         self._named = ""
         self._room: Room | None = None
@@ -143,13 +118,13 @@ class Burst:
         room = self._follow(scene)
         if room is None:
             return
-        for name, step in self._steps.items():
+        if scene.cluster is not None and scene.plan is not None:
             try:
-                step.step(room, scene)
+                room.spill.step(room.policy, room.providers, scene.site, scene.cluster, scene.plan.pools)
             except (HetslurmError, OSError) as error:
-                self._trouble(name, error)
+                self._trouble("spill", error)
             else:
-                self._said.pop(name, None)
+                self._said.pop("spill", None)
         now = self._clock.monotonic()
         if now - self._looked < LOOK_EVERY_S:
             return
@@ -183,7 +158,6 @@ class Burst:
                 policy,
                 cluster,
                 self._adapter,
-                self._homeward(),
                 self._audit,
                 log=self._log,
                 clock=self._clock,
@@ -215,7 +189,8 @@ class Burst:
             troubles=look.troubles,
             interruptions_total=room.interruptions.total,
             interrupting=len(under_way),
-            steps={name: dict(step.counts) for name, step in self._steps.items()},
+            spills_total=dict(room.spill.counts),
+            error=next(iter(self._said.values()), None),
         )
 
     def _trouble(self, what: str, error: Exception) -> None:

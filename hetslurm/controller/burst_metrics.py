@@ -52,11 +52,12 @@ def burst_metrics(facts: BurstFacts) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "hetslurm_burst_interruptions", "instances that were taken away", value=facts.interruptions_total
     )
-    steps = CounterMetricFamily("hetslurm_burst_steps", "what else burst did", labels=["step", "what"])
-    for step, counts in sorted(facts.steps.items()):
-        for what, count in sorted(counts.items()):
-            steps.add_metric([step, what], count)
-    yield steps
+    spills = CounterMetricFamily(
+        "hetslurm_burst_jobs", "jobs that left for the cloud, and came home", labels=["way"]
+    )
+    for way, count in sorted(facts.spills_total.items()):
+        spills.add_metric([way], count)
+    yield spills
     if facts.looked_at is not None:
         yield GaugeMetricFamily(
             "hetslurm_burst_look_timestamp_seconds", "the reconciler's newest look", value=facts.looked_at
@@ -81,5 +82,5 @@ def burst_status(facts: BurstFacts) -> dict[str, Any] | None:
         "providers": dict(facts.troubles),
         "interruptions_total": facts.interruptions_total,
         "interrupting": facts.interrupting,
-        "steps": {name: dict(counts) for name, counts in facts.steps.items()},
+        "spills_total": dict(facts.spills_total),
     }

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetslurm.burst.funding import Funding
-from hetslurm.burst.hands import Auditor, Homeward
+from hetslurm.burst.hands import Auditor
 from hetslurm.burst.interrupt import Interruptions
 from hetslurm.burst.power import Power
 from hetslurm.burst.providers import open_providers
 from hetslurm.burst.reconcile_acts import Acts
 from hetslurm.burst.reconciler import Look, Reconciler
+from hetslurm.burst.spill import Spiller
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.interruption import Interruption
 from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.policy import Policy
 from hetslurm.cloudburst.provider.protocol import Provider
 from hetslurm.cluster import Cluster
+from hetslurm.controller.burst_spill import SpillStep
 from hetslurm.daemon.log import Log
 from hetslurm.slurm.protocol import SlurmAdapter
 
@@ -29,6 +31,7 @@ class Room:
 
     power: Power
     acts: Acts
+    spill: SpillStep
     reconciler: Reconciler
     interruptions: Interruptions
     funding: Funding
@@ -40,7 +43,6 @@ class Room:
         policy: Policy,
         cluster: str,
         adapter: SlurmAdapter,
-        homeward: Homeward,
         audit: Auditor,
         *,
         log: Log,
@@ -54,10 +56,12 @@ class Room:
             book.close()
             raise
         power = Power(state_dir, policy, book, providers, adapter, clock, log)
-        acts = Acts(power, homeward=homeward, audit=audit)
+        spiller = Spiller(adapter, book, audit, log=log, clock=clock)
+        acts = Acts(power, homeward=spiller.mover, audit=audit)
         return cls(
             power,
             acts,
+            SpillStep(spiller, log, clock),
             Reconciler(acts),
             Interruptions(book, adapter, audit, log=log, clock=clock),
             Funding(book, adapter, audit, log=log),
