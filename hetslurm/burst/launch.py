@@ -7,9 +7,11 @@ missing: it may exist. Safe to run twice and at once, since the token makes a la
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from hetslurm.backoff import Chance, backoff_s
 from hetslurm.burst.launch_book import LaunchBook
@@ -63,12 +65,14 @@ class Launch:
         self._chance = chance
         self._buckets = buckets or {}
         self._outcomes: dict[str, Outcome] = {}
+        # No offering is tried again in a run that heard no, however short its rest is.
+        self._refused: list[Cooldown] = []
 
     def run(self, intents: Sequence[Instance], *, patience_s: float) -> dict[str, Outcome]:
         """By node: what became of it. For `patience_s` it waits where a provider wants to be asked slower,
         or does not answer; 0: it never waits. Whoever must still wait then keeps the intent.
         """
-        self._outcomes = {}
+        self._outcomes, self._refused = {}, []
         lanes = self._lanes(intents)
         until = self._clock.now() + patience_s
         while waiting := [lane for lane in lanes if lane.queue]:
@@ -105,7 +109,7 @@ class Launch:
 
     def _ask(self, lane: Lane, now: float) -> None:
         """One call, if its time has come."""
-        cooled = self._book.cooled()
+        cooled = (*self._book.cooled(), *self._refused)
         lane.ready_at = max(paused_until(cooled, work.pool.partition) for work in lane.queue)
         if lane.ready_at > now:
             return
@@ -198,6 +202,7 @@ class Launch:
                 if (one.partition, one.zone, one.purchase) not in cooled:
                     cooled.add((one.partition, one.zone, one.purchase))
                     self._cool(one)
+                    self._refused.append(replace(one, until=math.inf))
             if reaction.step is Step.GIVE_UP:
                 self._done(lane, work, work.not_started(answer.trouble, str(answer)))
         lane.pace.learn(launched, throttled, now)
