@@ -108,6 +108,18 @@ class Mover:
         self._begin(moving)
         self._go_home(moving, job)
 
+    def give_up(self, reservation: Reservation, why: str) -> None:
+        """The money of a job that never got to the cloud; one that is there on this money keeps it."""
+        try:
+            job = self._adapter.read_job(reservation.wanted.job_id).job
+        except SlurmRefused:
+            pass
+        else:
+            record = parse_record(job.admin_comment)
+            if record is not None and record.res == reservation.res_id:
+                return
+        self._give_back(reservation.res_id, why)
+
     def finish(self) -> None:
         """End what an earlier call, or an earlier controller, began and did not end."""
         now = self._clock.monotonic()

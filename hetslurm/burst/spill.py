@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hetslurm.burst.hands import Auditor
-from hetslurm.burst.job_note import tell_why
 from hetslurm.burst.move import Mover
+from hetslurm.burst.telling import Telling
 from hetslurm.burst.verdicts import Judge, Judged, Verdict
-from hetslurm.burst.waiting import waiting_jobs
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.values import Reservation, ReservationState
@@ -22,14 +21,12 @@ from hetslurm.cloudburst.provider.protocol import Quote
 from hetslurm.cloudburst.purse import Purse
 from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.daemon.log import Log
-from hetslurm.errors import BudgetExceeded, LedgerError, SlurmError, SlurmRefused, SlurmUnavailable
+from hetslurm.errors import BudgetExceeded, LedgerError, SlurmError, SlurmUnavailable
 from hetslurm.pool import Pool
 from hetslurm.site import Site
 from hetslurm.slurm.protocol import SlurmAdapter
 from hetslurm.slurm.record import parse_record
 
-WAITS = "waits for a cloud instance: "
-TELL_EVERY_S = 30.0
 TRY_AGAIN_S = 30.0
 
 Quotes = Mapping[str, Sequence[Quote]]
@@ -53,7 +50,7 @@ class Spiller:
         self._log = log
         self._clock = clock
         self.mover = Mover(adapter, book, audit, log, clock)
-        self._told: dict[int, tuple[str, float]] = {}
+        self._telling = Telling(adapter, log, clock)
         self._again_at: dict[int, float] = {}
         self._open: frozenset[int] = frozenset()
 
@@ -79,7 +76,7 @@ class Spiller:
         purse = Purse.of(self._book.caps_in_force(), self._book.usage(), policy.currency)
         judge = Judge(policy, site, cluster, pools, market, self._clock.now())
         ids = {one.job.job_id for one in judge.waiting}
-        self._told = {job: told for job, told in self._told.items() if job in ids}
+        self._telling.keep(ids)
         self._again_at = {job: at for job, at in self._again_at.items() if job in ids}
         spilled = waiting = 0
         for one in judge.waiting:
@@ -92,14 +89,8 @@ class Spiller:
             spilled += judged.verdict is Verdict.SPILL
             waiting += judged.verdict is Verdict.WAIT
             if one.is_placeholder and judged.verdict is not Verdict.SPILL:
-                self._tell(one.job, judged.why)
+                self._telling.tell(one.job, judged.why)
         return SpillReport(spilled, home, waiting)
-
-    def without_policy(self, cluster: Cluster, why: str) -> None:
-        """There is no policy to go by: jobs that may only burst are told so."""
-        for one in waiting_jobs(cluster, Policy()):
-            if one.is_placeholder:
-                self._tell(one.job, why)
 
     def _market(self, policy: Policy, cluster: Cluster, quotes: Quotes) -> Market:
         taken = {name for r in self._book.open_reservations() for name in r.wanted.node_names}
@@ -113,6 +104,8 @@ class Spiller:
             return _instead(judged, "tried a moment ago; see the controller's log")
         try:
             detail = self._adapter.read_job(job_id)
+            if _has_changed(judged.waiting.job, detail.job):
+                return _instead(judged, "it changed a moment ago")
             judged = self._with_money(judge.judge(judged.waiting, detail), purse)
             if judged.verdict is not Verdict.SPILL or judged.move is None:
                 return judged
@@ -124,8 +117,6 @@ class Spiller:
         except (SlurmError, LedgerError) as error:
             self._again_at[job_id] = self._clock.monotonic() + TRY_AGAIN_S
             self._log.warning("job not spilled", job=job_id, why=error, again_in_s=TRY_AGAIN_S)
-            if isinstance(error, LedgerError):
-                raise
             return _instead(judged, str(error))
         purse.promise(judged.move.wanted.payer, judged.move.wanted.amount_micro)
         self._log.info(
@@ -176,12 +167,12 @@ class Spiller:
             if why and self._clock.monotonic() <= until:
                 home += self._send_home(paid, why)
         for res_id, reservation in reservations.items():
-            never_left = (
-                reservation.state is ReservationState.RESERVED and res_id not in arrived | busy | live
-            )
-            if never_left and any(job.job_id == reservation.wanted.job_id for job in cluster.jobs):
-                # Set aside by a controller that ended before it touched the job.
-                home += self._send_home(reservation, "its job never left")
+            if reservation.state is not ReservationState.RESERVED or res_id in arrived | busy | live:
+                continue
+            # Set aside by a controller that ended before it touched the job.
+            waits = any(job.job_id == reservation.wanted.job_id for job in cluster.jobs)
+            if waits and reservation.created_at < cluster.read_at:
+                self.mover.give_up(reservation, "its job never left")
         return home
 
     def _closed(self, res_id: int) -> Reservation | None:
@@ -206,23 +197,20 @@ class Spiller:
         self._log.info("job brought home", job=job_id, res_id=reservation.res_id, why=why)
         return True
 
-    def _tell(self, job: QueuedJob, why: str) -> None:
-        """In the job's record, when it is new, and not more often than people read."""
-        now = self._clock.monotonic()
-        told, at = self._told.get(job.job_id, ("", float("-inf")))
-        if told == why or now - at < TELL_EVERY_S:
-            return
-        self._told[job.job_id] = (why, now)
-        try:
-            tell_why(self._adapter, job, WAITS + why)
-        except SlurmRefused as error:
-            self._log.warning("job not told", job=job.job_id, why=error)
-
 
 def res_of(job: QueuedJob) -> int | None:
     """The reservation that a job's record names."""
     record = parse_record(job.admin_comment) if '"res"' in job.admin_comment else None
     return record.res if record else None
+
+
+def _has_changed(seen: QueuedJob, now: QueuedJob) -> bool:
+    """Since the cluster was read, which may be a while ago."""
+    return (seen.partition, seen.admin_comment, seen.priority > 0) != (
+        now.partition,
+        now.admin_comment,
+        now.priority > 0,
+    )
 
 
 def _why_home(job: QueuedJob, reservation: Reservation, market: Market) -> str:

@@ -94,12 +94,13 @@ class Judge:
         job, request = one.job, one.request
         if detail is not None:
             job = detail.job
-        refused = refusals(
-            self._policy.spill, job, request, one.record.pins, placeholder=one.is_placeholder
-        ) + _refused_details(detail)
+        # A burst=only job that names cloud partitions waits in another one, which its author did not name.
+        pins = one.record.pins.replace("p", "") if one.record.cloud else one.record.pins
+        refused = refusals(self._policy.spill, job, request, pins, placeholder=one.is_placeholder)
+        refused += _refused_details(detail)
         if refused:
             return Judged(one, Verdict.NEVER, "; ".join(refused))
-        asked = asked_of(job, one.record.pins, self._cluster, detail)
+        asked = asked_of(job, pins, self._cluster, detail)
         at_home = None if one.is_only else self._decide(one, asked, job.partition, cloud=False)
         wait_s = _wait_s(at_home)
         why = trigger(
@@ -202,7 +203,8 @@ class Judge:
 
     def _decide(self, one: Waiting, asked: Asked, partition: str, *, cloud: bool) -> Decision:
         longest = max((target.time_s for target in one.request.targets), default=0)
-        view = self._views.view(partition, cloud=cloud, run_s=float(longest or 3600))
+        named = frozenset(filter(None, one.record.cloud.split(",")))
+        view = self._views.view(partition, cloud=cloud, named=named, run_s=float(longest or 3600))
         return decide(view, one.request, asked, self._now, backlog=self._views.backlog(view))
 
 

@@ -69,18 +69,24 @@ class Views:
         self.home = home
         self.cloud = cloud
         self.market = market
-        self._views: dict[tuple[str, bool, int], View] = {}
+        self._views: dict[tuple[str, bool, frozenset[str], int], View] = {}
         self._units: dict[str, float] = {}
         self._unit_s: dict[str, float] = {}
 
-    def view(self, partition: str, *, cloud: bool, run_s: float = 0.0) -> View:
-        """The pools of an on-premises partition ("": none of them), with the cloud's for a run so long."""
+    def view(
+        self, partition: str, *, cloud: bool, named: frozenset[str] = frozenset(), run_s: float = 0.0
+    ) -> View:
+        """The pools of an on-premises partition ("": none of them), with the cloud's for a run so long.
+
+        `named` are the cloud partitions that count; empty: all.
+        """
         step = math.ceil(min(run_s, 30 * 86400.0) / RISK_STEP_S) if cloud else 0
-        key = (partition, cloud, step)
+        key = (partition, cloud, named, step)
         if key not in self._views:
             pools = [pool for pool in self.home if pool.partition == partition]
             if cloud:
-                pools += [self._at_risk(pool, step * RISK_STEP_S) for pool in self.cloud]
+                mine = [pool for pool in self.cloud if not named or pool.partition in named]
+                pools += [self._at_risk(pool, step * RISK_STEP_S) for pool in mine]
             self._views[key] = self._build(pools)
         return self._views[key]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hetslurm.burst.hands import Auditor
+from hetslurm.burst.no_policy import NoPolicy
 from hetslurm.burst.reconciler import Look
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.interruption import Interruption
@@ -87,9 +88,13 @@ class Burst:
         self._clock = clock
         self._file: PolicyFile | None = None
         self._named = ""
+        # The cycle's own look at the policy, beside the thread's.
+        self._front: PolicyFile | None = None
+        self._front_named = ""
         self._room: Room | None = None
         self._looked = float("-inf")
         self._said: dict[str, str] = {}
+        self._no_policy = NoPolicy(adapter, log, clock)
         self._worker: Worker[Scene] = Worker(self._work, "burst")
         self._used = False
         self.facts = BurstFacts()
@@ -100,6 +105,17 @@ class Burst:
             return True
         self._used = True
         return self._worker.give(scene, wait_s)
+
+    def partitions(self, site: Site) -> frozenset[str]:
+        """Partitions of cloud nodes by the policy in force; for the cycle, whose placements cost no money."""
+        named = site.burst.policy
+        if named != self._front_named:
+            self._front_named = named
+            self._front = PolicyFile(Path(named), site.currency) if named else None
+        elif self._front is not None:
+            self._front.follow()
+        policy = self._front.policy if self._front is not None else None
+        return policy.partitions if policy is not None else frozenset()
 
     def close(self) -> None:
         """Finish the act that is begun; the rest is the next controller's."""
@@ -117,6 +133,8 @@ class Burst:
     def _do(self, scene: Scene) -> None:
         room = self._follow(scene)
         if room is None:
+            if scene.cluster is not None:
+                self._no_policy.tell(scene.cluster)
             return
         if scene.cluster is not None and scene.plan is not None:
             try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.controller.decisions import JobKey
+from hetslurm.errors import DirectiveError
 from hetslurm.estimates import estimate_waits
 from hetslurm.health.feed import unfit, with_health
 from hetslurm.health.judgement import Judgement
 from hetslurm.inventory import derive_pools
+from hetslurm.native import parser
 from hetslurm.pool import Pool
 from hetslurm.site import Site
 from hetslurm.slurm.record import Record, parse_record
@@ -50,19 +52,41 @@ class Plan:
     held: tuple[RecordedJob, ...]
 
 
-def plan_cycle(cluster: Cluster, site: Site, judgement: Judgement = UNKNOWN) -> Plan:
-    """Derive everything that a cycle does from what Slurm says, what the admin says, and how nodes are."""
+def plan_cycle(
+    cluster: Cluster, site: Site, judgement: Judgement = UNKNOWN, cloud: frozenset[str] = frozenset()
+) -> Plan:
+    """Derive everything that a cycle does from what Slurm says, what the admin says, and how nodes are.
+
+    `cloud` are partitions whose nodes are cloud instances: no placement spends money, so they make no pools,
+    and jobs that may only burst are left to admission.
+    """
     recorded = tuple(
         RecordedJob(job, record)
         for job in cluster.jobs
         if job.admin_comment and (record := parse_record(job.admin_comment)) is not None
     )
     # Held by the plugin for want of a snapshot. One that its author released since then is not ours any more.
-    waiting = (one for one in recorded if one.record.state == "held" and one.is_held)
+    waiting = (
+        one
+        for one in recorded
+        if one.record.state == "held" and one.is_held and not wants_only_cloud(one.record)
+    )
     held = sorted(waiting, key=lambda one: (one.job.submit_at, one.job.job_id))
     fit = unfit(cluster, judgement, site.health)
-    pools = with_health(derive_pools(fit, site), fit, judgement)
+    here = replace(fit, partitions=tuple(p for p in fit.partitions if p.name not in cloud)) if cloud else fit
+    pools = with_health(derive_pools(here, site), fit, judgement)
     return Plan(tuple(estimate_waits(pools, fit)), recorded, tuple(held))
+
+
+def wants_only_cloud(record: Record) -> bool:
+    """burst=only: admission alone may release it."""
+    if "burst=only" not in record.het:
+        return False
+    try:
+        request = parser.parse(None, record.het.encode())
+    except (DirectiveError, ValueError):
+        return False
+    return request is not None and request.burst == "only"
 
 
 def slot_of(

@@ -168,7 +168,7 @@ class Controller:
         with self._stop.interruptible():
             cluster = self._adapter.read_cluster()
             judgement = hands.watch.look(cluster, site)
-            plan = plan_cycle(cluster, site, judgement)
+            plan = plan_cycle(cluster, site, judgement, hands.burst.partitions(site))
         writer = self._writer_at(site.snapshot_path)
         now = self._clock.now()
         slot = slot_of(plan, cluster, site, writer.next_generation, now)

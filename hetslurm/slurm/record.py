@@ -12,7 +12,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `alt` is the target's index in the author's order; `pins` has a letter for each thing the author
     fixed; `het` is the whole request as a --het string. `comment` is an admin_comment that was there
-    before. `why`: what a held job waits for; `res`: the reservation of money that a spilled one runs on.
+    before. `why`: what a held job waits for; `res`: the reservation of money that a spilled one runs on;
+    `cloud`: the cloud partitions that the author of a burst=only job named, "" for any.
     """
 
     hetslurm: int
@@ -33,6 +34,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     comment: str = ""
     why: str = ""
     res: int | None = None
+    cloud: str = ""
 
     @property
     def is_held(self) -> bool:

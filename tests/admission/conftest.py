@@ -140,6 +140,7 @@ class Desk:
     def step(self) -> SpillReport:
         """One cycle's admission."""
         spiller = self.spiller or self.open()
+        self.clock.advance(1)
         self.slurm.cluster = replace(self.slurm.cluster, read_at=self.clock.now())
         cluster = self.slurm.cluster
         home = replace(

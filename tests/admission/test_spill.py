@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from hetslurm.burst.no_policy import NoPolicy
 from hetslurm.cloudburst.ledger.values import ReservationState
 from hetslurm.cloudburst.money import text_of
 from hetslurm.cloudburst.policy import Cap, Level, Period, Spill
 from hetslurm.cloudburst.worst_case import worst_case
 from hetslurm.cluster import Gres
+from hetslurm.daemon.log import Log
 from hetslurm.site import DataSite, Site
+from hetslurm.slurm.fake import FakeSlurm
 
 Make = Callable[..., Any]
 ALLOW = "target=cpu,cpus=16,time=1:00:00;preemptible=yes;burst=allow"
@@ -158,6 +162,35 @@ def test_a_job_that_may_only_burst_is_told_which_cap_is_in_its_way(make_desk: Ma
     assert "why" not in desk.record(2)
 
 
+def test_a_job_that_names_cloud_partitions_goes_to_one_of_those(make_desk: Make, make_only: Make) -> None:
+    desk = make_desk(make_only(1))
+    desk.slurm.cluster = replace(
+        desk.slurm.cluster,
+        partitions=tuple(
+            replace(p, nodes=("cloud3", "cloud4")) if p.name == "cgpu" else p
+            for p in desk.slurm.cluster.partitions
+        ),
+    )
+    record = {**desk.record(1), "cloud": "cgpu", "pins": "p"}
+    desk.change(1, admin_comment=json.dumps(record))
+    assert desk.step().spilled == 1
+    assert (desk.job(1).partition, desk.slurm.required[1]) == ("cgpu", ("cloud3",))
+
+
+def test_a_job_that_moved_since_the_queue_was_read_is_left_alone(make_desk: Make, make_job: Make) -> None:
+    desk = make_desk(make_job(1, ALLOW))
+    stale = desk.slurm.cluster
+    desk.step()
+    moved, calls = desk.slurm.cluster, len(desk.slurm.calls)
+    desk.slurm.cluster = stale
+    adapter = FakeSlurm(moved)
+    desk.open(slurm=adapter)
+    desk.step()
+    assert adapter.calls == []
+    assert len(desk.slurm.calls) == calls
+    assert len(desk.book.open_reservations()) == 1
+
+
 def test_what_is_told_is_not_written_again_and_again(make_desk: Make, make_only: Make) -> None:
     desk = make_desk(make_only(1))
     desk.price_micro = 0
@@ -277,8 +310,8 @@ def test_money_of_a_job_that_is_gone_is_given_back(make_desk: Make, make_job: Ma
 
 def test_without_a_policy_a_job_that_may_only_burst_is_told_so(make_desk: Make, make_only: Make) -> None:
     desk = make_desk(make_only(1))
-    desk.open().without_policy(desk.slurm.cluster, "this site has no burst policy")
-    assert desk.record(1)["why"] == "waits for a cloud instance: this site has no burst policy"
+    NoPolicy(desk.slurm, Log("json", desk.log, desk.clock), desk.clock).tell(desk.slurm.cluster)
+    assert desk.record(1)["why"] == "waits for a cloud instance: no burst.toml is in force here"
 
 
 class _Wrapped:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from hetslurm.cluster import Cluster, Gres
+from hetslurm.controller.cycle import plan_cycle
 from hetslurm.errors import SlurmUnavailable
+from hetslurm.site import Site
 from hetslurm.slurm import JobDetail, JobUpdate
 from hetslurm.slurm.fake import FakeSlurm
 
@@ -205,3 +207,14 @@ def test_a_job_that_slurm_will_not_release_keeps_no_other_waiting(
     assert (bench.record(1)["state"], bench.slurm.read_job(1).job.priority) == ("placed", 0)
     assert (bench.record(2)["state"], bench.slurm.read_job(2).job.priority) == ("placed", 1)
     assert len(bench.logged("bound job not released")) == 1
+
+
+def test_a_job_that_may_only_burst_is_left_to_admission(make_bench: Make, held_job: Make) -> None:
+    bench = make_bench(held_job(1, "target=cpu,cpus=16;burst=only"), held_job(2, "target=cpu,cpus=16"))
+    bench.cycle()
+    assert [job for _, job, _ in bench.slurm.calls] == [2, 2]
+
+
+def test_cloud_partitions_make_no_pools(small_cluster: Cluster) -> None:
+    plan = plan_cycle(small_cluster, Site(), cloud=frozenset({"gpu"}))
+    assert {pool.partition for pool in plan.pools} == {"cpu", "fpga"}
