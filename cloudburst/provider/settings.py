@@ -61,6 +61,7 @@ def read_ec2(table: Table) -> Settings:
         table,
         {
             "region": text,
+            "cluster": text,
             "profile": text,
             "endpoint": text,
             "launch_template": text,
@@ -90,6 +91,8 @@ def read_ec2(table: Table) -> Settings:
     )
     if "region" not in settings:
         table.refuse("region", "expected a region, found nothing")
+    if "cluster" not in settings:
+        table.refuse("cluster", "expected a name that instances carry, such as Slurm's ClusterName")
     if not settings.get("usd_rate"):
         table.refuse("usd_rate", "expected what one US dollar is in the site's currency (1 where that is it)")
     prices = settings.get("prices")

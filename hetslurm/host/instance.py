@@ -16,7 +16,7 @@ from hetslurm.errors import ProbeError
 from hetslurm.host.kernelfs import base_of, read_text
 from hetslurm.host.notice import Notice, parse_action
 from hetslurm.site import AgentSite
-from hetslurm.telemetry import Probe, ProbeState, Row, Sample
+from hetslurm.telemetry import ProbeState, Row, Sample
 
 if TYPE_CHECKING:
     from hetslurm.host.imds import Imds
@@ -32,7 +32,7 @@ _MAX_BYTES = 4096
 
 def open_instance_probe(
     agent: AgentSite, root: Path = Path("/"), environ: Mapping[str, str] = os.environ
-) -> Probe:
+) -> InstanceProbe:
     """The probe "instance": one row where something can tell, ABSENT elsewhere."""
     return InstanceProbe(
         notice_file=agent.notice_file or environ.get(FILE_VARIABLE, ""),

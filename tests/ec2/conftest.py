@@ -89,10 +89,8 @@ def cloud(
     own = f"hpc{next(CLUSTERS)}"
     opened: list[Ec2Provider] = []
 
-    def open_it(*, cluster: str = own, **more: object) -> Ec2Provider:
-        provider = open_provider(
-            site(moto_endpoint, image, subnets, more), cluster=cluster, clock=SystemClock()
-        )
+    def open_it(**more: object) -> Ec2Provider:
+        provider = open_provider(site(moto_endpoint, image, subnets, {"cluster": own} | more), SystemClock())
         opened.append(provider)
         return provider
 

@@ -73,6 +73,8 @@ capcity = 1
         'burst.toml: cap: expected a [[cap]] with level = "site": without one nothing bounds what the site '
         "spends",
         "burst.toml:2: provider.aws.region: expected a region, found nothing",
+        "burst.toml:2: provider.aws.cluster: expected a name that instances carry, such as Slurm's "
+        "ClusterName",
         "burst.toml:2: provider.aws.usd_rate: expected what one US dollar is in the site's currency "
         "(1 where that is it)",
         'burst.toml:4: provider.aws.regoin: unknown key; did you mean "region"?',

@@ -16,13 +16,13 @@ from hetslurm.cloudburst.provider.ec2.tags import CLUSTER, as_aws
 from hetslurm.cloudburst.provider.protocol import Order, ProviderError, Trouble
 
 
-def client_token(order: Order) -> str:
+def client_token(order: Order, cluster: str) -> str:
     """64 letters that are the same for the same try: the order's token at one offering.
 
     Another offering is another request, which AWS would refuse under the same token. Prices and deadlines
     are not in it: with others, AWS refuses (IdempotentParameterMismatch), and that is right.
     """
-    words = (order.token, order.pool.instance_type, str(order.purchase), order.zone)
+    words = (cluster, order.token, order.pool.instance_type, str(order.purchase), order.zone)
     return sha256("\0".join(words).encode()).hexdigest()
 
 
@@ -36,7 +36,7 @@ def fleet_request(
     is_spot = order.purchase is Purchase.SPOT
     request: dict[str, Any] = {
         "Type": "instant",
-        "ClientToken": client_token(order),
+        "ClientToken": client_token(order, tags[CLUSTER]),
         "LaunchTemplateConfigs": [{"LaunchTemplateSpecification": dict(template), "Overrides": [override]}],
         "TargetCapacitySpecification": {
             "TotalTargetCapacity": 1,

@@ -34,7 +34,6 @@ FOR_ALL = frozenset({Trouble.THROTTLE, Trouble.UNAVAILABLE, Trouble.CONFIGURATIO
 class Launch:
     """`one` is called by several threads; `until` (monotonic) is when no further call begins."""
 
-    cluster: str
     settings: Ec2Settings
     ec2: Any
     templates: Templates
@@ -68,7 +67,7 @@ class Launch:
         return launched
 
     def _ask(self, order: Order, quote: Quote, template: dict[str, str], subnet: str) -> Launched:
-        tags = names.launch_tags(order, self.cluster, quote.price_micro, self.settings.tags)
+        tags = names.launch_tags(order, self.settings.cluster, quote.price_micro, self.settings.tags)
         request = fleet_request(
             order,
             template=template,

@@ -32,30 +32,29 @@ from hetslurm.cloudburst.provider.protocol import (
 # What AWS takes in one call.
 TERMINATE_AT_ONCE = 1000
 FILTER_VALUES = 200
-# Calls of a kind that EC2 lets pass at once before it counts by the second.
-CALL_BURST = 20
+# Calls that change something: EC2 lets so many pass at once, before it counts by the second.
+CALL_BURST = 50
 # All of one `launch`; orders whose turn has not come by then are told to come again.
 LAUNCH_S = 120.0
 
 
-def open_provider(site: ProviderSite, *, cluster: str, clock: Clock) -> Ec2Provider:
+def open_provider(site: ProviderSite, clock: Clock) -> Ec2Provider:
     """The provider of a [provider.NAME]. ConfigError: a key is missing; ProviderError: no boto3."""
     settings = ec2_settings(site)
     ec2, pricing = clients(settings)
-    return Ec2Provider(settings, cluster=cluster, ec2=ec2, pricing=pricing, clock=clock)
+    return Ec2Provider(settings, ec2=ec2, pricing=pricing, clock=clock)
 
 
 class Ec2Provider:
     """`ec2` and `pricing` are boto3's clients; `pricing` None: only the admin's own prices count."""
 
-    def __init__(self, settings: Ec2Settings, *, cluster: str, ec2: Any, pricing: Any, clock: Clock) -> None:
+    def __init__(self, settings: Ec2Settings, *, ec2: Any, pricing: Any, clock: Clock) -> None:
         self.settings = settings
-        self._cluster = cluster
         self._ec2 = ec2
         self._pricing = pricing
         self._clock = clock
         self._quotes = Quotes(settings, ec2, pricing, clock)
-        self._templates = Templates(settings, cluster, ec2)
+        self._templates = Templates(settings, ec2)
         self._pace = Pace(settings.calls_per_s, CALL_BURST, clock)
         self._pool = ThreadPoolExecutor(settings.calls_at_once, "hetslurm-ec2")
         self._lock = threading.Lock()
@@ -77,7 +76,6 @@ class Ec2Provider:
         }
         wanted = {order.token: order for order in orders if order.token not in results}
         launch = Launch(
-            cluster=self._cluster,
             settings=self.settings,
             ec2=self._ec2,
             templates=self._templates,
@@ -92,7 +90,7 @@ class Ec2Provider:
 
     def seen(self) -> tuple[Seen, ...]:
         """Every instance with this cluster's tag; EC2 shows one that ended for about an hour."""
-        instances = self._describe([{"Name": f"tag:{names.CLUSTER}", "Values": [self._cluster]}])
+        instances = self._describe([self._ours()])
         has_spot = any(instance.get("SpotInstanceRequestId") for instance in instances)
         marks = self._marks() if has_spot else {}
         return tuple(seen_of(instance, marks) for instance in instances)
@@ -131,6 +129,9 @@ class Ec2Provider:
             if client is not None:
                 with suppress(Exception):
                     client.close()
+
+    def _ours(self) -> dict[str, Any]:
+        return {"Name": f"tag:{names.CLUSTER}", "Values": [self.settings.cluster]}
 
     def _zones(self, pool: CloudPool) -> tuple[str, ...]:
         if pool.region and pool.region != self.settings.region:
@@ -176,7 +177,7 @@ class Ec2Provider:
         found = []
         for at in range(0, len(tokens), FILTER_VALUES):
             values = list(tokens[at : at + FILTER_VALUES])
-            found += self._describe([{"Name": f"tag:{names.TOKEN}", "Values": values}])
+            found += self._describe([self._ours(), {"Name": f"tag:{names.TOKEN}", "Values": values}])
         return [seen_of(instance) for instance in found]
 
     def _with_addresses(self, results: dict[str, Launched], fresh: frozenset[str]) -> dict[str, Launched]:

@@ -14,6 +14,7 @@ from hetslurm.units import MICRO
 class Ec2Settings:
     """What the admin says of EC2. Credentials are boto3's own business.
 
+    `cluster` is in the tags of all that we make; what has another one, or none, is never touched.
     `launch_template` (a name or id) is the admin's own; "": one is made from `image` and what follows it.
     `usd_rate` is one US dollar in micro-units of the site's currency; `prices` and `reserved_prices` are an
     hour's by instance type, in them, too. `slurm_key`, `bus_key`: `ssm:NAME`, `secretsmanager:ID` or
@@ -21,6 +22,7 @@ class Ec2Settings:
     """
 
     name: str = "ec2"
+    cluster: str = ""
     region: str = ""
     profile: str = ""
     endpoint: str = ""
@@ -57,6 +59,8 @@ def ec2_settings(site: ProviderSite) -> Ec2Settings:
     where = f"provider.{site.name}"
     if not settings.region:
         raise ConfigError(f'{where}.region: expected a region such as "eu-central-1"')
+    if not settings.cluster:
+        raise ConfigError(f"{where}.cluster: expected the name that its instances carry")
     if settings.usd_rate <= 0:
         raise ConfigError(f"{where}.usd_rate: expected what one US dollar is in the site's currency")
     if not settings.launch_template:

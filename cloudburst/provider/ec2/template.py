@@ -13,12 +13,12 @@ from hetslurm.cloudburst.provider.ec2.tags import CLUSTER, as_aws
 _MARK = "hetslurm "
 
 
-def template_name(cluster: str, provider: str) -> str:
+def template_name(settings: Ec2Settings) -> str:
     """The name of the template that we make."""
-    return f"hetslurm-{cluster}-{provider}"
+    return f"hetslurm-{settings.cluster}-{settings.name}"
 
 
-def template_data(settings: Ec2Settings, cluster: str, user_data: str) -> dict[str, Any]:
+def template_data(settings: Ec2Settings, user_data: str) -> dict[str, Any]:
     """LaunchTemplateData: shut down is terminated; metadata by token only, with the instance's own tags."""
     data: dict[str, Any] = {
         "ImageId": settings.image,
@@ -31,7 +31,7 @@ def template_data(settings: Ec2Settings, cluster: str, user_data: str) -> dict[s
             "InstanceMetadataTags": "enabled",
         },
         "TagSpecifications": [
-            {"ResourceType": kind, "Tags": as_aws({**settings.tags, CLUSTER: cluster})}
+            {"ResourceType": kind, "Tags": as_aws({**settings.tags, CLUSTER: settings.cluster})}
             for kind in ("volume", "network-interface")
         ],
     }

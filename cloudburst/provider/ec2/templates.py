@@ -16,9 +16,8 @@ from hetslurm.cloudburst.provider.protocol import ProviderError
 class Templates:
     """Asks AWS once, and again after `forget`. Versions are only ever added."""
 
-    def __init__(self, settings: Ec2Settings, cluster: str, ec2: Any) -> None:
+    def __init__(self, settings: Ec2Settings, ec2: Any) -> None:
         self._settings = settings
-        self._cluster = cluster
         self._ec2 = ec2
         self._lock = threading.Lock()
         self._spec: dict[str, str] | None = None
@@ -46,8 +45,8 @@ class Templates:
         return {key: template, "Version": self._settings.launch_template_version}
 
     def _ensured(self) -> dict[str, str]:
-        name = template_name(self._cluster, self._settings.name)
-        data = template_data(self._settings, self._cluster, user_data(self._settings))
+        name = template_name(self._settings)
+        data = template_data(self._settings, user_data(self._settings))
         mark = description_of(data)
         newest = self._newest(name)
         if newest is None:
@@ -60,7 +59,7 @@ class Templates:
         return _spec(answer["LaunchTemplateVersion"])
 
     def _made(self, name: str, mark: str, data: dict[str, Any]) -> dict[str, str]:
-        tags = [{"ResourceType": "launch-template", "Tags": as_aws({CLUSTER: self._cluster})}]
+        tags = [{"ResourceType": "launch-template", "Tags": as_aws({CLUSTER: self._settings.cluster})}]
         try:
             made = self._ec2.create_launch_template(
                 LaunchTemplateName=name,
