@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -85,7 +85,10 @@ class Ec2Provider:
             quotes=self.quotes,
             subnet_of=self._subnet,
         )
-        results |= zip(wanted, self._pool.map(launch.one, wanted.values()), strict=True)
+        results |= self._prepared(wanted)
+        asked = [order for order in wanted.values() if order.token not in results]
+        for order, launched in zip(asked, self._pool.map(launch.one, asked), strict=True):
+            results[order.token] = launched
         return self._with_addresses(results, frozenset(wanted))
 
     def seen(self) -> tuple[Seen, ...]:
@@ -129,6 +132,23 @@ class Ec2Provider:
             if client is not None:
                 with suppress(Exception):
                     client.close()
+
+    def _prepared(self, orders: Mapping[str, Order]) -> dict[str, Launched]:
+        """Ask for what orders share, once and before they go apart; those that it fails, with the error."""
+        failed: dict[str, Launched] = {}
+        if not orders:
+            return failed
+        try:
+            self._templates.spec()
+        except ProviderError as error:
+            return dict.fromkeys(orders, error)
+        for pool in {order.pool.partition: order.pool for order in orders.values()}.values():
+            try:
+                self.quotes(pool)
+            except ProviderError as error:
+                of_pool = (token for token, order in orders.items() if order.pool.partition == pool.partition)
+                failed |= dict.fromkeys(of_pool, error)
+        return failed
 
     def _ours(self) -> dict[str, Any]:
         return {"Name": f"tag:{names.CLUSTER}", "Values": [self.settings.cluster]}
