@@ -11,19 +11,15 @@ FIRST, LAST = 20_000, 32_000
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """A port for each name that nobody listens on now. All are held while looking, so they differ."""
-    names = list(names)
-    held: list[socket.socket] = []
-    try:
-        candidates = iter(random.sample(range(FIRST, LAST), LAST - FIRST))
-        while len(held) < len(names):
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                listener.bind(("127.0.0.1", next(candidates)))
-                held.append(listener)
-            except OSError:
-                listener.close()
-        return {name: s.getsockname()[1] for name, s in zip(names, held, strict=True)}
-    finally:
-        for s in held:
-            s.close()
+    """A port of its own for each name, that nobody listens on now."""
+    candidates = iter(random.sample(range(FIRST, LAST), LAST - FIRST))
+    return {name: next(port for port in candidates if _is_free(port)) for name in names}
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

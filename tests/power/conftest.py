@@ -110,12 +110,18 @@ class CloudSite:
         return paid
 
 
-def open_site(sandbox: Sandbox) -> CloudSite:
+def _open_site(sandbox: Sandbox) -> CloudSite:
     clock = SystemClock()
     policy = load_policy(sandbox.layout.burst_policy)
     providers = open_providers(policy, clock)
     book = Book(Book.path_in(sandbox.layout.controller_state), clock, policy.caps, cluster="sandbox")
     return CloudSite(sandbox, book, next(iter(providers.values())))
+
+
+@pytest.fixture
+def open_site() -> Callable[[Sandbox], CloudSite]:
+    """The book and the provider of a sandbox."""
+    return _open_site
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +136,7 @@ def cloud_site(make_session_sandbox: Callable[..., Sandbox]) -> Iterator[CloudSi
             CloudGroup(1, "late", boot_s=0.2, boot_timeout_s=2, idle_s=3),
         ),
     )
-    site = open_site(make_session_sandbox(spec))
+    site = _open_site(make_session_sandbox(spec))
     yield site
     site.book.close()
     site.provider.close()
