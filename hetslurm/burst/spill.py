@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hetslurm.burst.hands import Auditor
 from hetslurm.burst.move import Mover
 from hetslurm.burst.telling import Telling
-from hetslurm.burst.verdicts import Judge, Judged, Verdict
+from hetslurm.burst.verdicts import Judge, Judged, Verdict, instead
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.values import Reservation, ReservationState
@@ -101,11 +101,11 @@ class Spiller:
         """Look again, closer, and go. What Slurm or the ledger refuses waits."""
         job_id = judged.waiting.job.job_id
         if self._again_at.get(job_id, 0.0) > self._clock.monotonic():
-            return _instead(judged, "tried a moment ago; see the controller's log")
+            return instead(judged, "tried a moment ago; see the controller's log")
         try:
             detail = self._adapter.read_job(job_id)
             if _has_changed(judged.waiting.job, detail.job):
-                return _instead(judged, "it changed a moment ago")
+                return instead(judged, "it changed a moment ago")
             judged = self._with_money(judge.judge(judged.waiting, detail), purse)
             if judged.verdict is not Verdict.SPILL or judged.move is None:
                 return judged
@@ -113,11 +113,11 @@ class Spiller:
         except SlurmUnavailable:
             raise
         except BudgetExceeded as error:
-            return _instead(judged, str(error))
+            return instead(judged, str(error))
         except (SlurmError, LedgerError) as error:
             self._again_at[job_id] = self._clock.monotonic() + TRY_AGAIN_S
             self._log.warning("job not spilled", job=job_id, why=error, again_in_s=TRY_AGAIN_S)
-            return _instead(judged, str(error))
+            return instead(judged, str(error))
         purse.promise(judged.move.wanted.payer, judged.move.wanted.amount_micro)
         self._log.info(
             "spilled job",
@@ -136,7 +136,7 @@ class Spiller:
             return judged
         wanted = judged.move.wanted
         why = purse.why_not(wanted.payer, wanted.amount_micro)
-        return _instead(judged, why) if why else judged
+        return instead(judged, why) if why else judged
 
     def _bring_home(
         self, policy: Policy, cluster: Cluster, market: Market, ended: frozenset[int], until: float
@@ -219,7 +219,3 @@ def _why_home(job: QueuedJob, reservation: Reservation, market: Market) -> str:
     if job.partition in market.no_offering and job.priority > 0:
         return f"nothing is to be had there: {market.closed[job.partition]}"
     return ""
-
-
-def _instead(judged: Judged, why: str) -> Judged:
-    return Judged(judged.waiting, Verdict.WAIT, why, judged.wait_s, judged.move)

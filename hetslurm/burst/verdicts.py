@@ -208,6 +208,11 @@ class Judge:
         return decide(view, one.request, asked, self._now, backlog=self._views.backlog(view))
 
 
+def instead(judged: Judged, why: str) -> Judged:
+    """It would have gone, and something stands in the way."""
+    return replace(judged, verdict=Verdict.WAIT, why=why)
+
+
 def without_leftovers(update: JobUpdate, one: Waiting, chosen: Candidate) -> JobUpdate:
     """A target that asks for no cpus gets one a node, not those of the target that the job was bound to."""
     was, now = one.record, one.request.targets[chosen.alt]
