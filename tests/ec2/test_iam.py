@@ -102,6 +102,8 @@ def test_only_our_subnets_groups_image_and_role_may_be_used() -> None:
     used = _of(document, "LaunchWith")["Resource"]
     for wanted in ("*:subnet/subnet-1", "*:subnet/subnet-2", "*:security-group/sg-1", "*::image/ami-1"):
         assert any(fnmatchcase(arn, wanted) for arn in used)
+    assert any(arn.endswith("spot-instances-request/*") for arn in used)
+    assert not any(arn.endswith("capacity-reservation/*") for arn in used)
     assert not any(arn.endswith(("subnet/*", "security-group/*", "image/*", "key-pair/*")) for arn in used)
     role = _of(document, "GiveInstancesTheirRole")
     assert role["Resource"] == "arn:aws:iam::1234:role/hpc-node"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hetslurm.cloudburst.policy import Policy
+from hetslurm.cloudburst.policy import Policy, Purchase
 from hetslurm.cloudburst.provider.ec2.settings import Ec2Settings
 from hetslurm.cloudburst.provider.ec2.tags import CLUSTER, DEADLINE
 
@@ -23,17 +23,21 @@ READS = (
     "ec2:DescribeSubnets",
 )
 
+_BY_PURCHASE = {Purchase.SPOT: "spot-instances-request/*", Purchase.RESERVED: "capacity-reservation/*"}
+
 
 def controller_policy(policy: Policy, settings: Ec2Settings, *, account: str = "*") -> dict[str, Any]:
     """For whoever runs the controller and the power-saving programs. `account`: the account's number."""
-    types = sorted({pool.instance_type for pool in policy.pools if pool.provider == settings.name})
+    pools = [pool for pool in policy.pools if pool.provider == settings.name]
+    types = sorted({pool.instance_type for pool in pools})
+    purchases = frozenset(purchase for pool in pools for purchase in pool.purchases)
     where = _Where(settings, account)
     reads = READS if settings.subnets else tuple(each for each in READS if each != "ec2:DescribeSubnets")
     if settings.launch_template:
         reads = tuple(each for each in reads if "LaunchTemplate" not in each)
     statements = [
         _statement("Look", reads, "*", {"StringEquals": {"aws:RequestedRegion": settings.region}}),
-        *_launching(where, settings, types),
+        *_launching(where, settings, types, purchases),
         _statement(
             "TagWhatIsLaunched",
             ["ec2:CreateTags"],
@@ -111,7 +115,9 @@ class _Where:
         return f"arn:{self.partition}:ec2:{self._region}:{owner}:{resource}"
 
 
-def _launching(where: _Where, settings: Ec2Settings, types: list[str]) -> Iterable[Statement]:
+def _launching(
+    where: _Where, settings: Ec2Settings, types: list[str], purchases: frozenset[Purchase]
+) -> Iterable[Statement]:
     template = settings.launch_template
     templates = where.arn(f"launch-template/{template if template.startswith('lt-') else '*'}")
     used = [
@@ -120,6 +126,8 @@ def _launching(where: _Where, settings: Ec2Settings, types: list[str]) -> Iterab
         *(where.arn(f"subnet/{one}") for one in settings.subnets or ("*",)),
         *(where.arn(f"security-group/{one}") for one in settings.security_groups or ("*",)),
         where.arn(f"image/{settings.image or '*'}", account=""),
+        where.arn("snapshot/*", account=""),
+        *(where.arn(kind) for purchase, kind in _BY_PURCHASE.items() if purchase in purchases),
     ]
     if settings.key_name or template:
         used.append(where.arn(f"key-pair/{settings.key_name or '*'}"))
