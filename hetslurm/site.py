@@ -114,9 +114,9 @@ LIMITS: dict[str, float] = {
 class DrainSite:
     """[health.drain]: `mode` "off" (findings are only shown), "dry-run" (says what it would do) or "on".
 
-    At most `pool_share` of a pool's nodes are drained at once, and when more than `burst_share` of all nodes
-    fail within `burst_window_s`, nothing is drained until an admin looks or they recover. A node comes back
-    after `clear_s` without a hard finding.
+    At most `pool_share` of a pool's nodes are drained at once, and when more than `burst_share` of a pool's,
+    or of all, fail within `burst_window_s`, nothing is drained until an admin looks or they recover. A node
+    comes back after `clear_s` without a hard finding.
     """
 
     mode: str = "dry-run"

@@ -34,7 +34,8 @@ def plan_breaker(before: Breaker, scene: Scene) -> Breaker:
         entry = known.get(node)
         if entry is None or not entry.is_live or entry.created_at > scene.now - window:
             failing[node] = min(f.since for f in hard.values())
-    return judge_breaker(before, failing, len(scene.nodes), scene.site, scene.now)
+    groups = {frozenset(scene.nodes), *(frozenset(pool.node_names) for pool in scene.pools)}
+    return judge_breaker(before, failing, groups, scene.site, scene.now)
 
 
 def plan_drains(scene: Scene) -> list[Action]:
