@@ -116,6 +116,7 @@ class QueuedJob:
 
     `gres` is per node. Times are Unix seconds; None: Slurm does not say. `admin_comment` is as stored.
     `predicted_run_s` is the run time that hetslurm placed it with, seconds; None for other people's jobs.
+    `het_offset` counts the components of a heterogeneous job from 0; None: it is no such component.
     """
 
     job_id: int
@@ -141,6 +142,12 @@ class QueuedJob:
     predicted_run_s: float | None = None
     array_job_id: int | None = None
     array_task: str = ""
+    het_offset: int | None = None
+
+    @property
+    def leads_het_job(self) -> bool:
+        """The first component of a heterogeneous job: to Slurm, its bare id means all of them."""
+        return self.het_offset == 0
 
 
 @dataclass(frozen=True, slots=True)

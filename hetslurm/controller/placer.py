@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hetslurm.clock import Clock
-from hetslurm.cluster import Cluster
+from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.controller.audit import Audit
 from hetslurm.controller.cycle import Plan, RecordedJob
 from hetslurm.controller.decisions import DecisionLog
@@ -29,6 +29,7 @@ from hetslurm.slurm.binding import (
     refused_record,
 )
 from hetslurm.slurm.protocol import JobUpdate, SlurmAdapter
+from hetslurm.slurm.update import HET_LEADER
 
 FIRST_RETRY_S, LAST_RETRY_S = 5.0, 300.0
 # A job is bound once: where every pool is down (slurmctld has just started, say), patience pays.
@@ -111,13 +112,19 @@ class Placer:
         decision = decide(view, request, asked, self._clock.now(), backlog=backlog)
         chosen = decision.chosen
         if chosen is None:
-            self._refuse(one, decision)
+            self._refuse(one, "no pool can run it: " + "; ".join(decision.reasons))
+            return False
+        update = bind(request, asked, one.record.pins, chosen)
+        if one.job.leads_het_job and update.nodes not in (None, 1):
+            self._refuse(
+                one, f"Slurm cannot give {update.nodes} nodes to {HET_LEADER} later: submit it again now"
+            )
             return False
         self._refused.pop(one.job.job_id, None)
         waited = self._clock.monotonic() - self._seen_at[one.job.job_id]
         if decision.tier == Tier.SOFT and waited < SOFT_PATIENCE_S:
             return False
-        self._carry_out(one, bind(request, asked, one.record.pins, chosen), decision, chosen)
+        self._carry_out(one, update, decision, chosen)
         units = needed_units(request.targets[chosen.alt], asked)
         backlog[0][chosen.pool_index] += units
         backlog[1][chosen.pool_index] += units * chosen.terms["run_s"].value
@@ -131,7 +138,7 @@ class Placer:
         if not held_by_author:
             self._decisions.intend(one.key, self._clock.now())
         try:
-            self._bind(job_id, replace(update, admin_comment=record))
+            self._bind(one.job, replace(update, admin_comment=record))
         except SlurmUnavailable:
             raise
         except SlurmError as error:
@@ -147,15 +154,15 @@ class Placer:
             "placed held job", job=job_id, target=chosen.target, pool=chosen.pool, score=chosen.score
         )
 
-    def _bind(self, job_id: int, update: JobUpdate) -> None:
-        self._adapter.update_job(job_id, update)
-        wrong = differences(update, self._adapter.read_job(job_id).job)
+    def _bind(self, job: QueuedJob, update: JobUpdate) -> None:
+        self._update(job, update)
+        wrong = differences(update, self._adapter.read_job(job.job_id).job)
         if wrong:
             raise SlurmError(f"Slurm made something else of it: {'; '.join(wrong)}")
 
     def _release(self, one: RecordedJob, why: str) -> None:
         try:
-            self._adapter.release(one.job.job_id)
+            self._adapter.release(one.job.job_id, leads_het_job=one.job.leads_het_job)
         except SlurmError as error:
             self._audit.note("release", job_id=one.job.job_id, why=why, result=f"failed: {error}")
             raise
@@ -165,22 +172,25 @@ class Placer:
     def _put_back(self, one: RecordedJob) -> None:
         """The record as it was: the job still waits to be placed."""
         try:
-            self._adapter.update_job(one.job.job_id, JobUpdate(admin_comment=one.job.admin_comment))
+            self._update(one.job, JobUpdate(admin_comment=one.job.admin_comment))
         except SlurmUnavailable:
             raise
         except SlurmError as error:
             self._log.warning("record not put back", job=one.job.job_id, why=error)
 
-    def _refuse(self, one: RecordedJob, decision: Decision) -> None:
-        """Nothing here can run it: it stays held and says why, until a pool can."""
-        job_id, why = one.job.job_id, "no pool can run it: " + "; ".join(decision.reasons)
+    def _update(self, job: QueuedJob, update: JobUpdate) -> None:
+        self._adapter.update_job(job.job_id, update, leads_het_job=job.leads_het_job)
+
+    def _refuse(self, one: RecordedJob, why: str) -> None:
+        """It cannot be placed: it stays held and says why, until it can."""
+        job_id = one.job.job_id
         if self._refused.get(job_id) == why:
             return
         self._refused[job_id] = why
         record = refused_record(one.job.admin_comment, why)
         if record == one.job.admin_comment:
             return
-        self._adapter.update_job(job_id, JobUpdate(admin_comment=record))
+        self._update(one.job, JobUpdate(admin_comment=record))
         self._audit.note("refuse", job_id=job_id, why=why, result="stays held")
         self._log.warning("held job refused", job=job_id, why=why)
 
@@ -200,7 +210,7 @@ class Placer:
                 self._release(one, "bound by a controller that ended before it could release")
             else:
                 record = held_record(one.job.admin_comment)
-                self._adapter.update_job(one.job.job_id, JobUpdate(admin_comment=record))
+                self._update(one.job, JobUpdate(admin_comment=record))
                 self._decisions.fulfilled(one.key)
         except SlurmUnavailable:
             raise

@@ -104,19 +104,19 @@ class CommandAdapter:
         """See SlurmAdapter. Only root, SlurmUser and the owner may read it."""
         return self._run("scontrol", "write", "batch_script", str(job_id), "-", must_write=True)
 
-    def update_job(self, job_id: int, update: JobUpdate) -> None:
+    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
         """See SlurmAdapter."""
-        words = render_update(update)
+        words = render_update(update, leads_het_job=leads_het_job)
         if words:
-            self._change("scontrol", "update", f"JobId={job_id}", *words)
+            self._change("scontrol", "update", f"JobId={_name(job_id, leads_het_job)}", *words)
 
     def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """See SlurmAdapter."""
         self._change("scontrol", "uhold" if by_author else "hold", str(job_id))
 
-    def release(self, job_id: int) -> None:
+    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
         """See SlurmAdapter."""
-        self._change("scontrol", "release", str(job_id))
+        self._change("scontrol", "release", _name(job_id, leads_het_job))
 
     def read_node(self, name: str) -> Node:
         """See SlurmAdapter."""
@@ -284,3 +284,8 @@ class CommandAdapter:
             slurm_conf=self.slurm_conf,
             must_write=must_write,
         )
+
+
+def _name(job_id: int, leads_het_job: bool) -> str:
+    """What scontrol takes for this job alone."""
+    return f"{job_id}+0" if leads_het_job else str(job_id)

@@ -65,12 +65,15 @@ class FakeSlurm:
             raise SlurmRefused(f"job script retrieval failed: no script of job {job_id}")
         return self.scripts[job_id]
 
-    def update_job(self, job_id: int, update: JobUpdate) -> None:
+    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
         """See SlurmAdapter. Refuses what Slurm would: a job that runs, a partition that is not there."""
         is_limit = update == JobUpdate(
             time_limit_min=update.time_limit_min, admin_comment=update.admin_comment
         )
         job = self._job(job_id) if is_limit else self._pending(job_id)
+        self._check_component(job, leads_het_job)
+        if leads_het_job and update.nodes not in (None, 1):
+            raise SlurmRefused(f"Invalid job ID {job_id}+0")
         names = {p.name for p in self.cluster.partitions}
         if update.partition is not None and not set(update.partition.split(",")) <= names:
             raise SlurmRefused(f"Invalid partition name specified for job {job_id}")
@@ -103,8 +106,9 @@ class FakeSlurm:
         self.put(replace(self._pending(job_id), priority=_HELD_PRIORITY, reason=reason))
         self.calls.append(("hold", job_id, None))
 
-    def release(self, job_id: int) -> None:
+    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
         """See SlurmAdapter."""
+        self._check_component(self._pending(job_id), leads_het_job)
         self.put(replace(self._pending(job_id), priority=self.released_priority, reason="None"))
         self.calls.append(("release", job_id, None))
 
@@ -265,6 +269,11 @@ class FakeSlurm:
         if job.state not in _RUNNING:
             raise SlurmRefused(f"Job/step already completing or completed for job {job_id}")
         return job
+
+    def _check_component(self, job: QueuedJob, leads_het_job: bool) -> None:
+        """Slurm would change all components under the bare id of the first; nobody here means that."""
+        if job.leads_het_job is not leads_het_job:
+            raise SlurmRefused(f"job {job.job_id} is not the component that it was taken for")
 
     def _pending(self, job_id: int) -> QueuedJob:
         job = self._job(job_id)

@@ -28,6 +28,7 @@ QUEUE_COLUMNS = {
     "JobID": _NUMBER,
     "ArrayJobID": _NUMBER,
     "ArrayTaskID": 48,
+    "HetJobOffset": _NUMBER,
     "State": 24,
     "Partition": 48,
     "UserName": 32,
@@ -141,6 +142,7 @@ def job_of_row(fields: dict[str, str]) -> QueuedJob:
         if array not in _NONE and fields["ArrayJobID"].isdigit()
         else None,
         array_task=_text(array),
+        het_offset=int(offset) if (offset := fields["HetJobOffset"]).isdigit() else None,
     )
 
 

@@ -85,16 +85,20 @@ class SlurmAdapter(Protocol):
         """The script of a batch job, byte for byte."""
         ...
 
-    def update_job(self, job_id: int, update: JobUpdate) -> None:
-        """Change a pending job, all fields in one request. Read the job back: Slurm may have its own mind."""
+    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
+        """Change a pending job, all fields in one request. Read the job back: Slurm may have its own mind.
+
+        `leads_het_job`: it is the first component of a heterogeneous job, and the others are to stay as they
+        are. Its number of nodes stays 1: Slurm changes none there.
+        """
         ...
 
     def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """Hold a pending job as an administrator: its author cannot release it; `by_author`: he can."""
         ...
 
-    def release(self, job_id: int) -> None:
-        """Release a held job."""
+    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
+        """Release a held job; of a heterogeneous job's first component, that one alone."""
         ...
 
     def read_node(self, name: str) -> Node:

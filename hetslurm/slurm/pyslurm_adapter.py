@@ -76,17 +76,17 @@ class PyslurmAdapter:
         """See SlurmAdapter."""
         return self.commands.batch_script(job_id)
 
-    def update_job(self, job_id: int, update: JobUpdate) -> None:
+    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
         """See SlurmAdapter."""
-        self.commands.update_job(job_id, update)
+        self.commands.update_job(job_id, update, leads_het_job=leads_het_job)
 
     def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """See SlurmAdapter."""
         self.commands.hold(job_id, by_author=by_author)
 
-    def release(self, job_id: int) -> None:
+    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
         """See SlurmAdapter."""
-        self.commands.release(job_id)
+        self.commands.release(job_id, leads_het_job=leads_het_job)
 
     def read_node(self, name: str) -> Node:
         """See SlurmAdapter."""
@@ -199,6 +199,7 @@ def translate_job(job: Any) -> QueuedJob:
         predicted_run_s=predicted_run_s(job.admin_comment or ""),
         array_job_id=job.array_id,
         array_task=waiting or one_task,
+        het_offset=job.heterogeneous_offset if job.heterogeneous_id else None,
     )
 
 

@@ -7,20 +7,33 @@ several nodes that never said `-c` gets one cpu on all but the first. `Gres=` (e
 Trackable RESource") although the rest of the request takes effect, and a job that has a GRES keeps it: so
 none is never written. `Gres=` takes `gpu:a100:1` in every release: scontrol adds the prefix that its own
 release wants.
+
+Of a heterogeneous job's components, each is changed under its own id but the first: there the id means all,
+and `ID+0` that one. scontrol takes no `NumNodes` with `ID+0`, nor with the id that means all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hetslurm.errors import SlurmRefused
 from hetslurm.slurm.gres import render_gres
 from hetslurm.slurm.protocol import JobUpdate
 
 
-def render_update(update: JobUpdate) -> list[str]:
-    """`Key=Value` arguments, one each; empty when there is nothing to change."""
+def render_update(update: JobUpdate, *, leads_het_job: bool = False) -> list[str]:
+    """`Key=Value` arguments, one each; empty when there is nothing to change.
+
+    Raises SlurmRefused when a heterogeneous job's first component were to get more nodes than its one.
+    """
+    settings = dict(_settings(update))
+    if leads_het_job and settings.pop("NumNodes", None) and update.nodes != 1:
+        raise SlurmRefused(f"scontrol cannot give {update.nodes} nodes to {HET_LEADER}")
     start = ["StartTime=now"] if update.start_now else []
-    return [*(f"{key}={value}" for key, value in _settings(update)), *start]
+    return [*(f"{key}={value}" for key, value in settings.items()), *start]
+
+
+HET_LEADER = "the first component of a heterogeneous job"
 
 
 def _settings(update: JobUpdate) -> Iterator[tuple[str, object]]:

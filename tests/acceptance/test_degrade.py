@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from hetslurm.sandbox.client import parse_fields
 from hetslurm.slurm.stats import read_stats
 
 pytestmark = pytest.mark.slurm
@@ -159,6 +161,58 @@ def test_author_limits_on_partitions_hold_for_jobs_that_waited(lab) -> None:
 
     assert lab.finished(verdict.job_id)["JobState"] == "COMPLETED"
     assert lab.partition_of(verdict) == "cpu"
+
+
+def test_held_array_is_placed_as_a_whole(lab) -> None:
+    restart_slurmctld_without(lab, remove)
+    verdict = lab.submit(HET, "--array=1-3", hold=False)
+    assert lab.record(verdict.job_id)["state"] == "held"
+    lab.sandbox.start_controller()
+
+    def states() -> set[str]:
+        tasks = lab.admin("scontrol", "show", "job", "-o", str(verdict.job_id)).splitlines()
+        return {f"{parse_fields(task)['JobState']} {parse_fields(task)['Partition']}" for task in tasks}
+
+    lab.wait_for("all tasks to complete", lambda: states() == {"COMPLETED gpu"}, 90)
+
+
+def test_held_heterogeneous_job_is_placed_component_by_component(lab, tmp_path) -> None:
+    tmp_path.chmod(0o777)
+    restart_slurmctld_without(lab, remove)
+    gpu, cpu = "--het=target=gpu:a100:1,cpus=1,time=2:00", "--het=target=cpu,cpus=2,time=2:00"
+    inside = "echo kind=$HET_KIND cpus=$SLURM_CPUS_ON_NODE"
+    script = f"#!/bin/sh\nsrun -l --het-group=0,1,2 sh -c '{inside}'\n"
+    plain = ("-p", "cpu", "-n1", "--mem=100M")
+    verdict = lab.submit(gpu, ":", cpu, ":", *plain, f"--output={tmp_path}/out", script=script, hold=False)
+    assert "1: hetslurm: held" in verdict.words
+    lab.sandbox.start_controller()
+
+    assert lab.finished(verdict.job_id)["JobState"] == "COMPLETED"
+    records = [lab.record(verdict.job_id + n) for n in range(3)]
+    assert [(record.get("state"), record.get("kind")) for record in records] == [
+        ("placed", "gpu"),
+        ("placed", "cpu"),
+        (None, None),
+    ]
+    found = [line.partition(" ")[2] for line in sorted((tmp_path / "out").read_text().splitlines())]
+    assert found == ["kind=gpu cpus=1", "kind=cpu cpus=2", "kind= cpus=1"]
+
+
+@pytest.mark.parametrize("command", ["salloc", "srun"])
+def test_interactive_jobs_wait_for_the_controller_too(lab, command: str) -> None:
+    restart_slurmctld_without(lab, remove)
+    words = ["sh", "-c", "echo kind=$HET_KIND partition=$SLURM_JOB_PARTITION"]
+    words = words if command == "srun" else ["srun", *words]
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(lab.sandbox.run, [command, HET, *words], check=False)
+        queued = lab.wait_for("the job", lambda: lab.admin("squeue", "-h", "-o", "%i %r").split())
+        assert queued[1] == "JobHeldUser"
+        lab.sandbox.start_controller()
+        done = running.result()
+
+    assert done.returncode == 0, done.stderr
+    assert "held: it will be placed" in done.stderr
+    assert "kind=gpu partition=gpu" in done.stdout
 
 
 def test_one_warning_a_minute_however_many_jobs_come(lab) -> None:

@@ -149,7 +149,7 @@ class Failing(FakeSlurm):
 
     failed: bool = False
 
-    def release(self, job_id: int) -> None:
+    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
         if not Failing.failed:
             Failing.failed = True
             raise SlurmUnavailable("slurmctld is gone")
@@ -183,7 +183,7 @@ def test_a_refusal_of_slurm_is_tried_again_later_and_logged_once(
     class Refusing(FakeSlurm):
         tries = 0
 
-        def update_job(self, job_id: int, update: JobUpdate) -> None:
+        def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
             Refusing.tries += 1
             FakeSlurm.update_job(self, 999, update)
 
@@ -197,7 +197,7 @@ def test_a_job_that_slurm_will_not_release_keeps_no_other_waiting(
     make_bench: Make, held_job: Make, small_cluster: Cluster
 ) -> None:
     class Refusing(FakeSlurm):
-        def release(self, job_id: int) -> None:
+        def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
             FakeSlurm.release(self, 999 if job_id == 1 else job_id)
 
     bench = make_bench(slurm=Refusing(replace(small_cluster, jobs=(held_job(1, GPU_FIRST),))))
@@ -218,3 +218,24 @@ def test_a_job_that_may_only_burst_is_left_to_admission(make_bench: Make, held_j
 def test_cloud_partitions_make_no_pools(small_cluster: Cluster) -> None:
     plan = plan_cycle(small_cluster, Site(), cloud=frozenset({"gpu"}))
     assert {pool.partition for pool in plan.pools} == {"cpu", "fpga"}
+
+
+def test_components_of_a_heterogeneous_job_are_bound_and_released_each_on_its_own(
+    make_bench: Make, held_job: Make
+) -> None:
+    leader = held_job(1, "target=fpga:u250:1,cpus=2,time=10:00", het_offset=0)
+    bench = make_bench(leader, held_job(2, "target=gpu:a100:1,time=5:00", het_offset=1))
+    assert bench.cycle()
+    jobs = [bench.slurm.read_job(i).job for i in (1, 2)]
+    assert [(job.partition, job.priority) for job in jobs] == [("fpga", 1), ("gpu", 1)]
+    assert [bench.record(i)["state"] for i in (1, 2)] == ["placed", "placed"]
+
+
+def test_a_first_component_of_several_nodes_stays_held_and_says_why(make_bench: Make, held_job: Make) -> None:
+    bench = make_bench(held_job(1, "target=cpu,nodes=2,cpus=2,time=10:00", het_offset=0))
+    bench.cycle()
+    bench.cycle()
+    record = bench.record(1)
+    assert record["state"] == "held"
+    assert "cannot give 2 nodes to the first component" in str(record["why"])
+    assert [line["action"] for line in bench.audit()] == ["refuse"]

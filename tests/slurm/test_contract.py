@@ -141,6 +141,27 @@ def test_a_job_is_cancelled(stage: Stage) -> None:
         stage.adapter.signal(job_id, "USR1")
 
 
+@pytest.mark.slurm
+def test_a_change_of_a_heterogeneous_job_s_first_component_leaves_the_others_as_they_are(
+    sandbox: Sandbox, commands: CommandAdapter
+) -> None:
+    common = ("-p", "cpu", "-n1", "-t", "5", "--mem=100")
+    first = sandbox.submit(SCRIPT, "-H", "-b", "now+1hour", "-o", "/dev/null", *common, ":", *common)
+    try:
+        leader, other = (commands.read_job(first + n).job for n in (0, 1))
+        assert (leader.het_offset, other.het_offset) == (0, 1)
+        update = JobUpdate("gpu", (Gres("gpu", "a100", 1),), 1, 1, 2, 2, 200, 4, COMMENT)
+        commands.update_job(first, update, leads_het_job=True)
+        commands.release(first, leads_het_job=True)
+        job = commands.read_job(first).job
+        assert (job.partition, job.gres, job.nodes, job.cpus) == ("gpu", (Gres("gpu", "a100", 1),), 1, 2)
+        assert (job.mem_mb_per_node, job.time_limit_min, job.admin_comment) == (200, 4, COMMENT)
+        assert job.priority > 0
+        assert commands.read_job(first + 1).job == other
+    finally:
+        sandbox.run(["scancel", str(first)])
+
+
 def test_a_job_that_is_not_there_is_refused(stage: Stage) -> None:
     adapter = stage.adapter
     for call in (

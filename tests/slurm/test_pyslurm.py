@@ -65,6 +65,8 @@ def _job(**more: object) -> SimpleNamespace:
             "account": "lab",
             "qos": "normal",
             "admin_comment": None,
+            "heterogeneous_id": None,
+            "heterogeneous_offset": None,
         }
         | more
     )
@@ -108,6 +110,12 @@ def test_an_array_counts_what_may_run_at_once() -> None:
     job = translate_job(_job(array_id=7, array_tasks_waiting="1-9", array_tasks_parallel=2))
     assert (job.tasks, job.array_job_id) == (2, 7)
     assert translate_job(_job(array_id=7, array_task_id=0)).array_task == "0"
+
+
+def test_a_component_of_a_heterogeneous_job_has_its_offset() -> None:
+    assert translate_job(_job(heterogeneous_id=7, heterogeneous_offset=0)).leads_het_job
+    assert translate_job(_job(id=8, heterogeneous_id=7, heterogeneous_offset=1)).het_offset == 1
+    assert translate_job(_job()).het_offset is None
 
 
 def test_devices_that_accounting_does_not_count_are_counted_from_jobs() -> None:

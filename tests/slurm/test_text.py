@@ -145,6 +145,7 @@ def test_jobs_are_read_whatever_their_names_hold() -> None:
     assert jobs[49].gres == (Gres("gpu", "", 2),)
     assert jobs[51].gres == (Gres("gpu", "", 2),)
     assert (jobs[51].time_limit_min, jobs[51].reason) == (1560, "Dependency")
+    assert {job.het_offset for job in jobs.values()} == {None}
 
 
 def _record(widths: dict[str, int], **values: str) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hetslurm.cluster import Gres
+from hetslurm.errors import SlurmRefused
 from hetslurm.slurm.protocol import JobUpdate
 from hetslurm.slurm.update import render_update
 
@@ -44,3 +47,11 @@ def test_the_nodes_that_a_job_must_get_are_named_and_taken_back() -> None:
 
 def test_a_requeued_job_can_be_told_to_start_at_once() -> None:
     assert render_update(JobUpdate(start_now=True)) == ["StartTime=now"]
+
+
+def test_a_heterogeneous_job_s_first_component_keeps_its_one_node() -> None:
+    update = JobUpdate("gpu", nodes=1, tasks=1, cpus_per_task=4, cpus_per_node=4)
+    words = render_update(update, leads_het_job=True)
+    assert words == ["Partition=gpu", "NumTasks=1", "MinCPUsNode=4", "NumCPUs=4", "CPUsPerTask=4"]
+    with pytest.raises(SlurmRefused, match="first component"):
+        render_update(JobUpdate("gpu", nodes=2), leads_het_job=True)
