@@ -5,7 +5,8 @@
 
 A device has the fields of `hetslurm.gpu.reading.Reading` in NVML's units, a missing one is unknown; "xids" is
 the list of XIDs that came, in order. "rates" is what a benchmark finds, times "speed". "fault" is what
-happens to the whole probe: "hang", "crash", "gone" (the driver) or "absent". What is not known is refused.
+happens to the whole probe: "hang", "crash", "flood" (more words than anybody may say), "gone" (the driver) or
+"absent". What is not known is refused.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from hetslurm.telemetry import ProbeState
 
 FILE = "gpu.json"
 NAME = "NVIDIA A100-SXM4-80GB"
-PROBE_FAULTS = ("hang", "crash", "gone", "absent")
+PROBE_FAULTS = ("hang", "crash", "flood", "gone", "absent")
 EXIT_CRASH = 70
+FLOOD_BYTES = 8 << 20
 
 # A device in good health, idle. Pretended numbers, of the size that such a device shows.
 HEALTHY: dict[str, Any] = {
@@ -120,6 +122,8 @@ class Fake:
             threading.Event().wait()
         if now.fault == "crash":
             os._exit(EXIT_CRASH)
+        if now.fault == "flood":
+            return Look(ProbeState.FAILED, (), "x" * FLOOD_BYTES)
         if now.fault == "gone":
             return Look(ProbeState.FAILED, (), "the NVIDIA driver went away; it is looked for at every beat")
         if now.fault == "absent" or not now.readings:
