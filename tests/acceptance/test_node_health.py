@@ -102,6 +102,12 @@ def rules(site: Sandbox, name: str) -> set[str]:
     return {finding["rule"] for finding in node(site, name)["findings"] if finding["counts"]}
 
 
+def known(site: Sandbox, name: str, rule: str) -> bool:
+    """Whether the newest board has this finding; as quick as can be."""
+    found = read_board_file(site.layout.board).node(name)
+    return found is not None and any(finding.rule == rule for finding in found.findings)
+
+
 def all_well(site: Sandbox) -> bool:
     try:
         board = list(read_board_file(site.layout.board))
@@ -115,6 +121,35 @@ def state(site: Sandbox, name: str) -> str:
     return site.node(name)["State"]
 
 
+def reports(site: Sandbox, name: str) -> int:
+    """How many reports of a node the newest board has."""
+    found = read_board_file(site.layout.board).node(name)
+    return 0 if found is None else found.reports
+
+
+def hear(site: Sandbox, name: str, count: int) -> None:
+    """Await so many more reports of a node, each judged, and whatever follows from them."""
+    wanted = reports(site, name) + count
+    eventually(f"{count} reports of {name}", lambda: reports(site, name) >= wanted)
+    judged = read_board_file(site.layout.board).written_at
+    eventually("the next cycle", lambda: read_board_file(site.layout.board).written_at > judged)
+
+
+def counted(port: int, name: str) -> float:
+    """A number of the controller's page; 0 where the page does not have it, or is not there."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return 0.0
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+def messages(port: int, what: str) -> float:
+    """One of the bus's counters."""
+    return counted(port, f'hetslurm_bus_messages_total{{what="{what}"}}')
+
+
 def test_a_throttled_gpu_loses_health_and_speed_and_is_not_drained(site: Sandbox) -> None:
     before = pool(site, "gpu")
     gpu = site.layout.node("gpu1") / "gpu.json"
@@ -124,19 +159,22 @@ def test_a_throttled_gpu_loses_health_and_speed_and_is_not_drained(site: Sandbox
     now = eventually("the pool knows", lambda: (p := pool(site, "gpu"))["health"] < before["health"] and p)
     assert 0 < now["health"] < before["health"]
     assert now["speed"] < before["speed"]
-    time.sleep(5 * BEAT_S)  # long enough for any drain
+    hear(site, "gpu1", 6)  # more than any rule waits for before it is hard
     assert "DRAIN" not in state(site, "gpu1")
 
 
 def test_an_erring_gpu_loses_placements_within_two_beats_and_then_its_node(site: Sandbox) -> None:
     units = pool(site, "gpu")["units"]
     assert units == 2
-    began = time.time()
+    heard, began = reports(site, "gpu1"), time.time()
     gpu_fake.change_fake(site.layout.node("gpu1") / "gpu.json", 0, ecc_uncorrected=3)
+    eventually("the board knows", lambda: known(site, "gpu1", "gpu_ecc_uncorrected"))
+    beats = reports(site, "gpu1") - heard
     eventually("the finding", lambda: "gpu_ecc_uncorrected" in rules(site, "gpu1"))
     since = next(f["since"] for f in node(site, "gpu1")["findings"] if f["rule"] == "gpu_ecc_uncorrected")
-    # What the controller knows at `since` is in the snapshot that it writes in the same cycle.
-    assert since - began <= 2 * BEAT_S + 1.0
+    # What the controller knows at `since` is in the snapshot that it writes in the same cycle. Where the machine
+    # is too busy for a beat a second, the agent's own beats are what counts.
+    assert since - began <= 2 * BEAT_S or beats <= 2
     assert pool(site, "gpu")["units"] == 1
     reason = eventually("the drain", lambda: "DRAIN" in state(site, "gpu1") and site.node("gpu1")["Reason"])
     assert reason.startswith("hetslurm: gpu 0: 3 uncorrectable ECC errors")
@@ -158,10 +196,11 @@ def test_a_lost_gpu_sends_the_job_elsewhere_and_the_node_comes_back_when_it_does
     site.run(["scancel", str(job)])
 
 
-def test_a_node_whose_agent_dies_gets_no_new_job_and_is_not_drained(site: Sandbox) -> None:
+def test_a_node_whose_agent_dies_gets_no_new_job_and_is_not_drained(site: Sandbox, metrics_port: int) -> None:
     site.kill_agent("gpu2")
     eventually("it is silent", lambda: node(site, "gpu2")["silent"])
     eventually("its GPU is out of the pool", lambda: pool(site, "gpu")["units"] == 1)
+    eventually("it is counted", lambda: counted(metrics_port, "hetslurm_nodes_silent") == 1)
     assert "DRAIN" not in state(site, "gpu2")
     site.start_agent("gpu2")
     eventually("it is heard", lambda: node(site, "gpu2")["heard"])
@@ -179,7 +218,9 @@ def test_a_stopped_agent_is_silent_and_one_that_goes_on_is_heard(site: Sandbox) 
     eventually("it is heard", lambda: node(site, "gpu2")["heard"])
 
 
-def test_agents_outlive_the_controller_and_a_new_one_knows_what_the_old_one_knew(site: Sandbox) -> None:
+def test_agents_outlive_the_controller_and_a_new_one_knows_what_the_old_one_knew(
+    site: Sandbox, metrics_port: int
+) -> None:
     gpu_fake.break_fake(site.layout.node("gpu1") / "gpu.json", "throttle")
     eventually("the finding", lambda: "gpu_throttle_thermal" in rules(site, "gpu1"))
     agents = {name: p.pid for name, p in site.state.processes.items() if name.startswith("agent-")}
@@ -189,27 +230,38 @@ def test_agents_outlive_the_controller_and_a_new_one_knows_what_the_old_one_knew
     eventually("a new board", lambda: read_board_file(site.layout.board).written_at > written)
     assert "gpu_throttle_thermal" in rules(site, "gpu1")
     eventually("all are heard", lambda: all(one.heard for one in read_board_file(site.layout.board)))
+    eventually("all came back", lambda: messages(metrics_port, "handshakes_ok") >= len(agents))
     assert {name: p.pid for name, p in site.state.processes.items() if name.startswith("agent-")} == agents
     assert all(site.state.processes[name].alive() for name in agents)
 
 
-@pytest.mark.parametrize(("fault", "label"), [("hang", "timed out"), ("crash", "crashed")])
-def test_a_probe_that_hangs_or_crashes_takes_neither_the_agent_nor_the_other_probes_down(
-    site: Sandbox, fault: str, label: str
+@pytest.mark.parametrize(
+    ("fault", "label"), [("hang", "timed out"), ("crash", "crashed"), ("flood", "crashed")]
+)
+def test_a_probe_that_hangs_crashes_or_floods_takes_neither_the_agent_nor_the_other_probes_down(
+    site: Sandbox, metrics_port: int, fault: str, label: str
 ) -> None:
     gpu_fake.break_fake(site.layout.node("gpu1") / "gpu.json", fault)
     eventually("the probe's state", lambda: node(site, "gpu1")["probes"]["gpu"]["state"] == label)
-    found = node(site, "gpu1")
+    runs = node(site, "gpu1")["probes"]["host"]["runs"]
+    found = eventually(
+        "the host's next", lambda: (n := node(site, "gpu1"))["probes"]["host"]["runs"] > runs and n
+    )
     assert found["heard"]
     assert found["probes"]["host"]["state"] == "ok"
-    assert found["probes"]["host"]["age_s"] < 10 * BEAT_S
+    name = 'hetslurm_findings{hard="false",rule="gpu_probe_failed"}'
+    eventually("it is counted", lambda: counted(metrics_port, name) == 1)
 
 
-def test_a_revoked_key_is_not_believed_though_its_connection_is_open(site: Sandbox) -> None:
+def test_a_revoked_key_is_not_believed_though_its_connection_is_open(
+    site: Sandbox, metrics_port: int
+) -> None:
+    refused = messages(metrics_port, "revoked")
     authority = Authority(site.layout.keys, SystemClock())
     authority.revoke(["gpu2"])
     try:
         eventually("gpu2 is silent", lambda: node(site, "gpu2")["silent"])
+        assert messages(metrics_port, "revoked") > refused
     finally:
         site.kill_agent("gpu2")
         (key,) = authority.issue(["gpu2"])

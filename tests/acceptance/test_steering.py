@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hetslurm.bus.board_view import read_board_file
 from hetslurm.gpu import fake as gpu_fake
 from hetslurm.sandbox import Sandbox
 
@@ -101,6 +102,18 @@ def switch(site: Sandbox, *, on: bool) -> None:
     site.layout.config.write_text(text)
 
 
+def is_throttled(site: Sandbox, name: str) -> bool:
+    """Whether the newest board says so."""
+    found = read_board_file(site.layout.board).node(name)
+    return found is not None and any(one.rule == "gpu_throttle_thermal" for one in found.findings)
+
+
+def cycle(site: Sandbox) -> None:
+    """Await the controller's next board; weights of the one before have been set by then."""
+    before = read_board_file(site.layout.board).written_at
+    eventually("a cycle", lambda: read_board_file(site.layout.board).written_at > before)
+
+
 def set_weights(site: Sandbox) -> list[dict[str, Any]]:
     """What the audit log has of weights."""
     path = site.layout.controller_state / "audit.jsonl"
@@ -176,7 +189,9 @@ def test_switched_off_it_gives_weights_back_and_changes_none(site: Sandbox) -> N
     eventually("its own weight is back", lambda: weight(site, "gpu1") == 1)
     done = len(set_weights(site))
     gpu_fake.break_fake(site.layout.node("gpu2") / "gpu.json", "throttle")
-    time.sleep(5.0)  # beats and cycles enough for a weight to be raised
+    eventually("it is found", lambda: is_throttled(site, "gpu2"))
+    for _ in range(4):
+        cycle(site)  # each enough for a weight to be raised
     assert weights(site) == (1, 1)
     assert len(set_weights(site)) == done
     assert run_job(site) == "gpu1"
