@@ -36,9 +36,10 @@ class Arrived(Protocol):
 
 @dataclass(slots=True)
 class BoardCounts:
-    """What became of reports, since the board was made."""
+    """What became of reports since the board was made; `lost`: never came, by the numbers of the others."""
 
     taken: int = 0
+    lost: int = 0
     out_of_order: int = 0
     unknown_node: int = 0
     no_room: int = 0
@@ -123,7 +124,9 @@ class Board(Columns):
             return
         received_at = np.array([arrival.received_at for arrival in arrivals])
         sent_at = np.array([report.sent_at for report in reports])
-        nodes.lost[at] += np.where(same_life, np.maximum(seq - before - 1, 0), 0)
+        lost = np.where(same_life, np.maximum(seq - before - 1, 0), 0)
+        self.counts.lost += int(lost.sum())
+        nodes.lost[at] += lost
         nodes.restarts[at] += ~same_life & (before > 0)
         nodes.reports[at] += 1
         nodes.agent[at] = agent

@@ -132,6 +132,11 @@ class NodeWatch:
 
     def counters(self) -> Mapping[str, int]:
         """What the bus and the board counted since the controller's start."""
+        board = self.board.counts
+        return self._of_bus() | {name: getattr(board, name) for name in board.__slots__ if name != "taken"}
+
+    def _of_bus(self) -> dict[str, int]:
+        """Of all receivers of this life."""
         counts = dict(self._before)
         if self._receiver is not None:
             for name, count in self._receiver.counters().items():
@@ -141,7 +146,7 @@ class NodeWatch:
     def close(self) -> None:
         """Stop listening."""
         if self._receiver is not None:
-            self._before = dict(self.counters())
+            self._before = self._of_bus()
             self._receiver.stop()
             self._receiver = None
 

@@ -82,6 +82,7 @@ def test_gaps_in_the_sequence_count_as_lost_and_a_new_agent_does_not() -> None:
         board.take([arrive(seq=seq, agent=agent)])
     slot = board.slot("n1")
     assert (board.nodes.lost[slot], board.nodes.restarts[slot], board.nodes.reports[slot]) == (3, 1, 5)
+    assert board.counts.lost == 3
 
 
 def test_a_report_that_is_older_than_the_last_changes_nothing_but_a_count() -> None:

@@ -18,6 +18,7 @@ from hetslurm.clock import SystemClock
 from hetslurm.cluster import Cluster, Gres, Node, Partition
 from hetslurm.controller.baselines import BaselineStore
 from hetslurm.controller.cycle import plan_cycle
+from hetslurm.controller.metrics import node_metrics
 from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.daemon.log import Log
 from hetslurm.estimate import Source
@@ -211,6 +212,24 @@ def test_a_node_that_slurm_does_not_know_has_no_place_on_the_board(
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert watch.look(cluster, site).names == ("gpu1",)
+    assert watch.counters()["unknown_node"] == 1
+
+
+def test_what_was_counted_is_kept_when_the_bus_is_opened_anew(
+    tmp_path: Path, make: Make, agents: Callable[[Path, int], dict[str, Agent]]
+) -> None:
+    issue(tmp_path)
+    site, watch = site_in(tmp_path), make()
+    watch.look(CLUSTER, site)
+    agent = agents(tmp_path, watch.port)["gpu1"]
+    agent.send()
+    agent.seq += 2  # two that nobody sends
+    agent.send()
+    look_until(watch, site, lambda _: watch.counters()["lost"] == 2)
+    watch.look(CLUSTER, site_in(tmp_path, listen=""))
+    assert watch.counters()["accepted"] == 2
+    watch.look(CLUSTER, site)
+    assert (watch.counters()["accepted"], watch.counters()["lost"]) == (2, 2)
 
 
 @pytest.mark.parametrize("off_s", [-7200.0, 7200.0])
@@ -233,6 +252,12 @@ def test_a_clock_wrong_by_hours_is_a_finding_and_makes_no_sample_old_or_future(
         time.sleep(0.05)
     (finding,) = judgement.findings["gpu1"]
     assert finding.rule == "clock_skew"
+    counted = {
+        (sample.name, sample.labels.get("rule")): sample.value
+        for family in node_metrics(judgement)
+        for sample in family.samples
+    }
+    assert counted["hetslurm_findings", "clock_skew"] == 1
     assert "gpu2" not in judgement.findings
     sampled_at = watch.board.probes["gpu"].on_node.sampled_at[watch.board.slot("gpu1")]
     assert abs(sampled_at - time.time()) < 60
