@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,30 @@ def test_after_a_controllers_restart_newest_reports_arrive_again(hub: Hub, make_
     sender.send(b"newest")
     assert hub.take() == b"newest"
     assert sender.traffic[hub.endpoint].connections == 2
+
+
+def _held() -> tuple[int, int]:
+    """Open files and threads of this process."""
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+
+def test_many_restarts_of_a_controller_leave_nothing_behind(hub: Hub, make_sender: MakeSender) -> None:
+    sender = make_sender(hub.node_key(), hub.endpoint)
+    held = []
+    for turn in range(1, 31):
+        until(lambda: _connected(sender, hub.endpoint), "a connection")
+        held.append(_held())
+        hub.stop()
+        until(lambda: not _connected(sender, hub.endpoint), "the loss of it")
+        # Every second one has another key at first, which costs the sender its socket.
+        if turn % 2:
+            hub.listen(make_pair())
+            until(lambda: any(notice.what == "refused" for notice in sender.look()), "a refusal")
+            hub.stop()
+        hub.listen()
+    assert sender.traffic[hub.endpoint].connections == 30
+    # libzmq's own are made as they are needed: the first few turns may add some.
+    assert max(held[15:]) <= max(held[:15])
 
 
 def test_a_wrong_server_key_is_told_and_does_not_storm(hub: Hub, make_sender: MakeSender) -> None:
@@ -173,7 +198,7 @@ def test_closing_is_at_once_even_with_something_unsent(hub: Hub, make_sender: Ma
     sender.send(b"x" * 10_000)
     begun = time.monotonic()
     sender.close()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
 
 
 def test_an_endpoint_that_is_none_is_refused(hub: Hub, make_sender: MakeSender) -> None:
