@@ -172,8 +172,8 @@ def test_an_erring_gpu_loses_placements_within_two_beats_and_then_its_node(site:
     beats = reports(site, "gpu1") - heard
     eventually("the finding", lambda: "gpu_ecc_uncorrected" in rules(site, "gpu1"))
     since = next(f["since"] for f in node(site, "gpu1")["findings"] if f["rule"] == "gpu_ecc_uncorrected")
-    # What the controller knows at `since` is in the snapshot that it writes in the same cycle. Where the machine
-    # is too busy for a beat a second, the agent's own beats are what counts.
+    # What the controller knows at `since` is in the snapshot that it writes in the same cycle. Where the
+    # machine is too busy for a beat a second, the agent's own beats are what counts.
     assert since - began <= 2 * BEAT_S or beats <= 2
     assert pool(site, "gpu")["units"] == 1
     reason = eventually("the drain", lambda: "DRAIN" in state(site, "gpu1") and site.node("gpu1")["Reason"])

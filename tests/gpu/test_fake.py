@@ -161,7 +161,10 @@ def test_a_hang_hangs_until_it_is_killed(path: Path) -> None:
         ("[]", 'expected an object with "devices"'),
         ('{"devices": {}}', 'expected an object with "devices"'),
         ('{"devices": [], "falut": ""}', "unknown key 'falut', did you mean 'fault'?"),
-        ('{"devices": [], "fault": "fire"}', "fault 'fire', expected one of hang, crash, flood, gone, absent"),
+        (
+            '{"devices": [], "fault": "fire"}',
+            "fault 'fire', expected one of hang, crash, flood, gone, absent",
+        ),
         (
             '{"devices": [{"temprature_c": 3}]}',
             "device 0: unknown key 'temprature_c', did you mean 'temperature_c'?",
