@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hetslurm.cli.output import JsonOption, complain, print_json, say
 from hetslurm.errors import DirectiveError, HetslurmError
+
+if TYPE_CHECKING:
+    from hetslurm.job import Request
 
 app = typer.Typer()
 PLUGINS = ("job_submit_hetslurm.so", "spank_hetslurm.so")
@@ -75,20 +78,34 @@ def check_file(path: str) -> tuple[list[Finding], str]:
 
 def check_script(path: str, content: bytes) -> tuple[list[Finding], str]:
     """The plugin's own verdict on a job script; `#SBATCH --het=…` counts as it does at submit."""
-    from hetslurm.cli.sbatch_lines import read_script  # noqa: PLC0415
+    from hetslurm.cli.sbatch_lines import read_components  # noqa: PLC0415
     from hetslurm.native import parser  # noqa: PLC0415  loads NumPy-free, but no other check needs it
 
-    option = read_script(content.decode("utf-8", "replace")).het
-    try:
-        request = parser.parse(content, option.encode() if option else None)
-    except DirectiveError as error:
-        where = (error.line, error.column) if error.line else (_option_line(content), 0)
-        message = str(error).removeprefix(f"line {error.line}: ")
-        return [Finding(path, message, *where, error.word, error.expected)], "job script"
+    findings, told = [], []
+    # Slurm hands the script to the first component alone.
+    script: bytes | None = content
+    for options in read_components(content.decode("utf-8", "replace")):
+        try:
+            told.append(_targets(parser.parse(script, options.het.encode() if options.het else None)))
+        except DirectiveError as error:
+            where = (error.line, error.column) if error.line else (options.het_line, 0)
+            message = str(error).removeprefix(f"line {error.line}: ")
+            findings.append(Finding(path, message, *where, error.word, error.expected))
+        script = None
+    if findings:
+        return findings, "job script"
+    if len(told) == 1:
+        return [], f"fine: {told[0] or 'no directives, hetslurm leaves the job alone'}"
+    each = (f"component {number}: {what or 'no directives'}" for number, what in enumerate(told))
+    return [], f"fine: {'; '.join(each)}"
+
+
+def _targets(request: Request | None) -> str:
+    """How many targets, and which; "" without a request."""
     if request is None:
-        return [], "fine: no directives, hetslurm leaves the job alone"
+        return ""
     targets = ", ".join(target.label for target in request.targets)
-    return [], f"fine: {len(request.targets)} target{'s' * (len(request.targets) != 1)}: {targets}"
+    return f"{len(request.targets)} target{'s' * (len(request.targets) != 1)}: {targets}"
 
 
 def find_plugins(environ: dict[str, str] | None = None) -> list[Path]:
@@ -145,10 +162,3 @@ def _check_plugin(path: Path) -> tuple[list[Finding], str]:
     except HetslurmError as error:
         return [Finding(str(path), str(error).removeprefix(f"{path}: "))], "plugin"
     return [Finding(str(path), problem) for problem in problems], f"fine: fits the installed Slurm {version}"
-
-
-def _option_line(content: bytes) -> int:
-    for number, line in enumerate(content.splitlines(), start=1):
-        if line.startswith(b"#SBATCH") and b"--het" in line:
-            return number
-    return 0

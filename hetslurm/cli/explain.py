@@ -22,7 +22,7 @@ from hetslurm.cli.sbatch_lines import (
     memory_mib,
     overlay,
     parse_minutes,
-    read_script,
+    read_components,
 )
 from hetslurm.cli.site import NO_SNAPSHOT, site_to_look_at
 from hetslurm.errors import DirectiveError, HetslurmError, SnapshotError
@@ -33,15 +33,16 @@ if TYPE_CHECKING:
     from hetslurm.placement import Asked
 
 app = typer.Typer()
-# As squeue prints them: a job, a task of an array, the tasks that still wait.
-_JOB_ID = re.compile(r"([0-9]{1,10})(?:_(?:[0-9]+|\[[^]]*\]))?")
+# As squeue prints them: a job, a task of an array, the tasks that still wait, a component.
+_JOB_ID = re.compile(r"([0-9]{1,10})(?:_(?:[0-9]+|\[[^]]*\])|\+([0-9]{1,4}))?")
 Text = Annotated[str | None, typer.Option(help="As sbatch's option of that name.", show_default=False)]
 
 
 @app.command()
 def explain(
     what: Annotated[
-        str, typer.Argument(metavar="SCRIPT|JOBID", help="A job script (- is stdin) or a job's id.")
+        str,
+        typer.Argument(metavar="SCRIPT|JOBID", help="A job script (- is stdin) or a job's id, as in squeue."),
     ],
     het: Annotated[str | None, typer.Option(help="As sbatch's --het.", show_default=False)] = None,
     user: Annotated[str | None, typer.Option(help="Whose job it would be; else yours.")] = None,
@@ -71,7 +72,7 @@ def explain(
     if job_id and not Path(what).exists():
         from hetslurm.cli.explain_job import explain_job  # noqa: PLC0415
 
-        report = explain_job(site, int(job_id[1]))
+        report = explain_job(site, int(job_id[1]), None if job_id[2] is None else int(job_id[2]))
     else:
         given = {
             "partition": partition,
@@ -112,7 +113,8 @@ def explain_script(site: Site, path: str, given: dict[str, str | None], user: st
     from hetslurm.scoring import explain as explain_request  # noqa: PLC0415
 
     content = _read_script(path)
-    options = overlay(read_script(content.decode("utf-8", "replace")), given)
+    components = read_components(content.decode("utf-8", "replace"))
+    options = overlay(components[0], given)
     try:
         request = parser.parse(
             content, options.het.encode("utf-8", "surrogateescape") if options.het else None
@@ -126,16 +128,21 @@ def explain_script(site: Site, path: str, given: dict[str, str | None], user: st
     decision = explain_request(view, request, asked, now)
     report = decision_json(decision)
     report["reasons"] = list(decision.reasons)
+    notes = []
+    if len(components) > 1:
+        notes.append(f"this is the first of {len(components)} components; each is placed on its own")
     age = now - view.written_at
     report["snapshot_age_s"] = round(age, 3)
     report["currency"] = view.currency
     if age > view.max_age_s:
         ordered = decision_json(decide(view, request, asked, now, order_only=True))
         report["chosen"] = ordered["chosen"]
-        report["note"] = (
+        notes.append(
             f"the snapshot is stale ({age:.0f} s old): the author's order of targets decides, "
             "the scores are of the past"
         )
+    if notes:
+        report["note"] = "; ".join(notes)
     return report
 
 

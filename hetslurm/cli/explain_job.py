@@ -9,14 +9,19 @@ from typing import Any
 from hetslurm.controller.cycle import RecordedJob
 from hetslurm.controller.decisions import Noted, read_decision
 from hetslurm.controller.notes import explain_recorded
-from hetslurm.errors import HetslurmError, SlurmError, SnapshotError
+from hetslurm.errors import HetslurmError, SlurmError, SlurmRefused, SnapshotError
 from hetslurm.site import Site
 from hetslurm.slurm import choose_adapter
 from hetslurm.slurm.record import parse_record
 
 
-def explain_job(site: Site, job_id: int) -> dict[str, Any]:
-    """What `explain JOBID --json` prints; `chosen` is what was recorded, not what would be chosen now."""
+def explain_job(site: Site, job_id: int, component: int | None = None) -> dict[str, Any]:
+    """What `explain JOBID --json` prints; `chosen` is what was recorded, not what would be chosen now.
+
+    `component`: the one of the heterogeneous job `job_id` that is meant.
+    """
+    if component is not None:
+        job_id = _id_of_component(site, job_id, component)
     noted = read_decision(Path(site.state_dir), job_id)
     try:
         report = _from_slurm(site, job_id, noted)
@@ -31,6 +36,17 @@ def explain_job(site: Site, job_id: int) -> dict[str, Any]:
     if noted is not None:
         report["decided_by"], report["noted_at"] = noted.by, noted.noted_at
     return report
+
+
+def _id_of_component(site: Site, leader: int, component: int) -> int:
+    """The component's own id: slurmctld gives them ids in a row."""
+    try:
+        job = choose_adapter(site.adapter).read_job(leader + component).job
+    except SlurmRefused:
+        job = None
+    if job is None or job.het_offset != component:
+        raise HetslurmError(f"{leader}+{component}: there is no such component of a heterogeneous job now")
+    return job.job_id
 
 
 def _from_slurm(site: Site, job_id: int, noted: Noted | None) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def up(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Tables to append to the sandbox's hetslurm.toml ([[pool]], [[data]], …).",
+            help="A file of tables (pool, data, health, …) to append to the sandbox's hetslurm.toml.",
         ),
     ] = None,
 ) -> None:

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 _SHORT = {
     "p": "partition",
@@ -33,7 +34,7 @@ _MIB = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1048576.0}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """sbatch's options as written; "": not given."""
+    """sbatch's options as written; "": not given. `het_line`: where in the script `het` stands, from 1."""
 
     partition: str = ""
     account: str = ""
@@ -53,20 +54,29 @@ class Options:
     nodelist: str = ""
     reservation: str = ""
     het: str = ""
+    het_line: int = 0
 
 
-_KNOWN = {field.name for field in fields(Options)}
+_KNOWN = {field.name for field in fields(Options)} - {"het_line"}
 
 
-def read_script(script: str) -> Options:
-    """The options of a batch script's `#SBATCH` lines: those before its first command; the last one wins."""
-    found: dict[str, str] = {}
-    for line in script.splitlines():
+def read_components(script: str) -> tuple[Options, ...]:
+    """The options of a batch script's `#SBATCH` lines: those before its first command; the last one wins.
+
+    One value for each component of a heterogeneous job, and for any other job just one.
+    """
+    found: list[dict[str, Any]] = [{}]
+    for number, line in enumerate(script.splitlines(), start=1):
         if line.startswith("#SBATCH") and line[7:8].isspace():
-            found.update(_read_words(_split(line[7:])))
+            words = _split(line[7:])
+            if words and words[0].lower() in ("hetjob", "packjob"):
+                found.append({})
+                continue
+            options = _read_words(words)
+            found[-1].update(options | ({"het_line": number} if "het" in options else {}))
         elif line.strip() and not line.lstrip().startswith("#"):
             break
-    return Options(**found)
+    return tuple(Options(**options) for options in found)
 
 
 def overlay(options: Options, given: Mapping[str, str | None]) -> Options:

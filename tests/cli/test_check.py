@@ -51,6 +51,19 @@ def test_a_wrong_option_in_an_sbatch_line_is_found_at_its_line(tmp_path: Path) -
     assert output.startswith(f"{script}:2: ")
 
 
+def test_each_component_of_a_heterogeneous_job_is_checked(tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    component = "#SBATCH hetjob\n#SBATCH --het=target=cpu,{}=4\n"
+    head = "#!/bin/bash\n#HET target=gpu:a100:1\n#SBATCH hetjob\n#SBATCH -p cpu\n"
+    script.write_text(head + component.format("cpus"))
+    told = "component 0: 1 target: gpu:a100:1; component 1: no directives; component 2: 1 target: cpu"
+    assert check(str(script)) == (0, f"{script}: fine: {told}\n")
+    script.write_text(head + component.format("cpsu") + component.format("cpus"))
+    code, output = check(str(script))
+    assert code == 1
+    assert output.startswith(f"{script}:6: --het: 'cpsu' is not a key of a target")
+
+
 def test_every_mistake_of_a_configuration_is_listed(tmp_path: Path) -> None:
     config = tmp_path / "hetslurm.toml"
     config.write_text('currncy = "EUR"\n[controller]\ncycle_s = 0\n')

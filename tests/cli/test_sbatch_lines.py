@@ -19,7 +19,7 @@ from hetslurm.cli.sbatch_lines import (
     overlay,
     parse_mib,
     parse_minutes,
-    read_script,
+    read_components,
 )
 
 SCRIPT = """#!/bin/bash
@@ -36,7 +36,7 @@ echo
 
 
 def test_a_script_s_lines_are_read_up_to_its_first_command() -> None:
-    assert read_script(SCRIPT) == Options(
+    assert read_components(SCRIPT)[0] == Options(
         partition="gpu,fpga",
         account="lab",
         qos="high",
@@ -49,6 +49,17 @@ def test_a_script_s_lines_are_read_up_to_its_first_command() -> None:
         mem="64G",
         array="0-9%2",
         het="target=cpu;objective=cost",
+        het_line=5,
+    )
+
+
+def test_components_of_a_heterogeneous_job_have_options_of_their_own() -> None:
+    script = "#!/bin/sh\n#SBATCH -p gpu --het=target=gpu\n#SBATCH HetJob\n#SBATCH -p cpu\n"
+    script += "#SBATCH packjob\n#SBATCH --het=target=cpu\ntrue\n#SBATCH hetjob\n"
+    assert read_components(script) == (
+        Options(partition="gpu", het="target=gpu", het_line=2),
+        Options(partition="cpu"),
+        Options(het="target=cpu", het_line=6),
     )
 
 
@@ -112,4 +123,4 @@ def test_no_option_is_more_than_the_kernel_counts_to(text: str, name: str) -> No
 
 @given(st.text())
 def test_no_script_makes_it_fail(text: str) -> None:
-    read_script("#SBATCH " + text + "\n" + text)
+    assert read_components("#SBATCH " + text + "\n" + text)

@@ -202,6 +202,29 @@ def test_explain_shows_what_was_recorded_for_a_job(site: Path, monkeypatch: pyte
     assert "CHF" in text
 
 
+def test_explain_takes_a_component_s_id_as_squeue_prints_it(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm = FakeSlurm(cluster(replace(job_with_record(), het_offset=1)))
+    monkeypatch.setattr("hetslurm.cli.explain_job.choose_adapter", lambda name: slurm)
+    code, output = run("explain", "16+1", "--config", str(site), "--json")
+    assert (code, json.loads(output)["job_id"]) == (0, 17)
+    for wrong in ("17+0", "15+2", "16+5"):
+        with pytest.raises(HetslurmError, match="no such component"):
+            run("explain", wrong, "--config", str(site))
+
+
+def test_explain_of_a_heterogeneous_script_is_of_its_first_component(site: Path, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text(
+        "#!/bin/bash\n#HET target=cpu cpus=4 time=5\n#SBATCH hetjob\n#SBATCH --het=target=gpu -p gpu\n"
+    )
+    code, output = run("explain", str(script), "--config", str(site), "--json")
+    report = json.loads(output)
+    assert (code, report["chosen"]["partition"]) == (0, "cpu")
+    assert report["note"] == "this is the first of 2 components; each is placed on its own"
+
+
 def test_an_unknown_job_is_named_and_a_stored_decision_outlives_it(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
