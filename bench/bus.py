@@ -173,22 +173,23 @@ def _send(stop: Connection, port: int, keys: list[NodeKey], gpus: int | None, me
         sockets.append(socket)
     stopping = threading.Event()
     threading.Thread(target=lambda: (stop.recv(), stopping.set()), daemon=True).start()
-    seen = observed(gpus or 0, time.monotonic())
     reporters = [Reporter(key.node, 1 + n, BEAT_S) for n, key in enumerate(keys)]
     try:
-        for socket, reporter in itertools.cycle(zip(sockets, reporters, strict=True)):
+        for turn in itertools.count():
+            samples = [observed(gpus or 0, time.monotonic(), turn * BURST + n + 1) for n in range(BURST)]
+            for socket, reporter in zip(sockets, reporters, strict=True):
+                for one in [message] * BURST if gpus is None else _burst(reporter, samples):
+                    socket.send(one)
             if stopping.is_set():
                 break
-            batch = [message] * BURST if gpus is None else _burst(reporter, seen)
-            for one in batch:
-                socket.send(one)
     except zmq.Again:
         pass
     context.destroy(linger=0)
 
 
-def _burst(reporter: Reporter, seen: list[Observed]) -> list[bytes]:
-    return [reporter.report(seen, now=time.time(), mono=time.monotonic()) for _ in range(BURST)]
+def _burst(reporter: Reporter, samples: list[list[Observed]]) -> list[bytes]:
+    """Reports of one node, each with newer samples of all probes than the one before."""
+    return [reporter.report(seen, now=time.time(), mono=time.monotonic()) for seen in samples]
 
 
 def _alone(gpus: int, message: bytes, nodes: int) -> dict[str, float]:
@@ -199,10 +200,10 @@ def _alone(gpus: int, message: bytes, nodes: int) -> dict[str, float]:
     reporter = Reporter("node00000", 1, BEAT_S)
     board, memory, site = Board(), Memory(0.0), HealthSite()
     makers = [Reporter(f"node{n:05d}", 1, BEAT_S) for n in range(nodes)]
-    beats = [
-        [Arrival(at, at, decode(maker.report(seen, now=at, mono=at)), 0) for maker in makers]
-        for at in (float(beat) for beat in range(1, 21))
-    ]
+    beats = []
+    for beat in range(1, 21):
+        at, newer = float(beat), observed(gpus, float(beat), beat)
+        beats.append([Arrival(at, at, decode(maker.report(newer, now=at, mono=at)), 0) for maker in makers])
     rounds = iter(beats)
     per_beat = _us(lambda: board.take(next(rounds)), len(beats)) / nodes
     return {

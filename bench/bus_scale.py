@@ -1,12 +1,16 @@
-"""bus_scale: thousands of agents on one receiver: age of reports when judged, memory, a reconnect storm.
+"""bus_scale: thousands of agents and one controller: reports' way to the snapshot, memory, a reconnect storm.
 
-Every agent has its own key and CURVE connection and sends the real wire form on its beat; they share a few
-processes. The full form: `python -m bench.bus_scale --nodes 10000 --seconds 600`.
+Every agent has its own key and CURVE connection and sends the real wire form on its beat, with new samples in
+each report; they share a few processes. The controller's side is its cycle without Slurm: reports are taken
+and judged, pools derived, the snapshot and the board written, in that order, every two seconds. A report's
+age is from its sending to the snapshot that knows it. The storm begins with a controller that ends and one
+that starts on what that left. The full form: `python -m bench.bus_scale --nodes 10000 --seconds 600`.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import multiprocessing
 import random
@@ -15,22 +19,26 @@ import time
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zmq
 
-from bench.bus_scene import BEAT_S, NullLog, make_keys, observed, quantile, resident_mb
+from bench.bus_scene import BEAT_S, make_keys, observed, quantile, resident_mb
 from hetslurm.agent.reporter import Reporter
-from hetslurm.bus.board import Board
 from hetslurm.bus.keys import NodeKey
-from hetslurm.bus.receiver import Arrival, Receiver
 from hetslurm.bus.sender import HANDSHAKE_MS, RECONNECT_LONGEST_MS, RECONNECT_MS
-from hetslurm.health.judge import judge
-from hetslurm.health.memory import Memory
-from hetslurm.site import BusSite, HealthSite
+from hetslurm.clock import SystemClock
+from hetslurm.cluster import Cluster, Node, Partition
+from hetslurm.controller.baselines import BaselineStore
+from hetslurm.controller.cycle import plan_cycle, slot_of
+from hetslurm.controller.node_watch import NodeWatch
+from hetslurm.daemon.log import Log
+from hetslurm.site import BusSite, Site
+from hetslurm.snapshot import SnapshotWriter
 
 PROCESSES = 4
 CYCLE_S = 2.0
@@ -47,14 +55,14 @@ class Seen:
     ages_s: array[float] = field(default_factory=lambda: array("d"))
     cycles_s: list[float] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
-    reports: int = 0
+    with_findings: int = 0
 
 
 def measure(nodes: int = 1000, seconds: float = 20.0) -> dict[str, Any]:
     """The record; the baseline is the goal: two beats."""
     base = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="hetslurm-", dir=base) as folder:
-        detail = _run(Path(folder) / "keys", nodes, seconds)
+        detail = _run(Path(folder), nodes, seconds)
     return {
         "name": "bus_scale",
         "value": detail["age_p99_s"],
@@ -66,28 +74,20 @@ def measure(nodes: int = 1000, seconds: float = 20.0) -> dict[str, Any]:
 
 
 def _run(folder: Path, nodes: int, seconds: float) -> dict[str, Any]:
-    keys = make_keys(folder, nodes)
-    site = BusSite(listen="tcp://127.0.0.1:*", keys_dir=str(folder), beat_s=BEAT_S)
-    board = Board()
-    judged = Controller(board, Memory(time.time()))
-    receiver = Receiver(site, NullLog())
-    receiver.start()
-    again = BusSite(f"tcp://127.0.0.1:{receiver.port}", keys_dir=str(folder), beat_s=BEAT_S)
-    fleet = Fleet(keys, receiver.port)
+    keys = make_keys(folder / "keys", nodes)
+    controller = Controller(folder, [key.node for key in keys])
+    fleet = Fleet(keys, controller.port)
     try:
-        first_s = judged.until_all_heard(receiver, nodes)
-        judged.watch(receiver, 2 * BEAT_S, Seen())
-        steady, storm = Seen(), Seen()
-        lost = judged.lost()
-        judged.watch(receiver, seconds, steady)
-        lost = judged.lost() - lost
-        counts = receiver.counters()
-        receiver.stop()
+        first_s = controller.until_all_heard()
+        controller.watch(2 * BEAT_S, Seen())
+        before, steady, storm = controller.counters(), Seen(), Seen()
+        controller.watch(seconds, steady)
+        counts = controller.counters()
+        controller.close()
         time.sleep(DOWN_S)
-        receiver = Receiver(again, NullLog())
-        receiver.start()
-        storm_s = judged.until_all_heard(receiver, nodes)
-        judged.watch(receiver, 2 * BEAT_S, storm)
+        controller = Controller(folder, [key.node for key in keys], controller.port)
+        storm_s = controller.until_all_heard()
+        controller.watch(2 * BEAT_S, storm)
         return {
             "nodes": nodes,
             "beat_s": BEAT_S,
@@ -96,18 +96,20 @@ def _run(folder: Path, nodes: int, seconds: float) -> dict[str, Any]:
             "age_p50_s": quantile(steady.ages_s, 0.5),
             "age_p99_s": quantile(steady.ages_s, 0.99),
             "age_max_s": max(steady.ages_s),
-            "reports_judged": steady.reports,
-            "reports_lost": lost,
+            "reports_accepted": counts["accepted"] - before["accepted"],
+            "reports_judged": len(steady.ages_s),
+            "reports_lost": counts["lost"] - before["lost"],
+            "nodes_with_findings": steady.with_findings,
             "cycle_p99_s": quantile(steady.cycles_s, 0.99),
             "memory_mb": _tenths(steady.memory_mb),
             "storm_settled_s": storm_s,
             "storm_age_p99_s": quantile(storm.ages_s, 0.99),
-            "storm_counters": {name: n for name, n in receiver.counters().items() if n},
+            "storm_counters": {name: n for name, n in controller.counters().items() if n},
             "counters": {name: n for name, n in counts.items() if n},
         }
     finally:
         fleet.stop()
-        receiver.stop()
+        controller.close()
 
 
 def _tenths(values: Sequence[float]) -> list[float]:
@@ -116,45 +118,76 @@ def _tenths(values: Sequence[float]) -> list[float]:
 
 
 class Controller:
-    """Takes and judges once a cycle, as the controller does."""
+    """A controller's cycles on nodes that Slurm is said to have; `folder` has its keys and its state."""
 
-    def __init__(self, board: Board, memory: Memory) -> None:
-        self._board = board
-        self._memory = memory
+    def __init__(self, folder: Path, names: Sequence[str], port: int | None = None) -> None:
+        endpoint = f"tcp://127.0.0.1:{port or '*'}"
+        self._site = Site(
+            state_dir=str(folder / "state"),
+            snapshot_path=str(folder / "snapshot"),
+            bus=BusSite(endpoint, keys_dir=str(folder / "keys"), beat_s=BEAT_S),
+        )
+        nodes = tuple(Node(name, 64, 256_000, frozenset({"IDLE"})) for name in names)
+        self._cluster = Cluster(
+            "bench", (22, 5, 8), time.time(), nodes, (Partition("cpu", tuple(names)),), ()
+        )
+        self._writer = SnapshotWriter(self._site.snapshot_path)
+        self._store = BaselineStore(folder / "state")
+        self._watch = NodeWatch(self._store, log=Log("text", io.StringIO()), clock=SystemClock())
+        # Takes up what an earlier one left; nothing has come yet.
+        self._watch.look(self._cluster, self._site)
+        self._started_at = time.time()
+        self._reports = self._watch.board.nodes.reports.copy()
+        self.port = self._watch.port
 
-    def cycle(self, receiver: Receiver, seen: Seen) -> list[Arrival]:
+    def close(self) -> None:
+        """End; a second time does nothing."""
+        self._watch.close()
+        self._writer.close()
+        self._store.close()
+
+    def counters(self) -> dict[str, int]:
+        """Of the bus and the board."""
+        return dict(self._watch.counters())
+
+    def cycle(self, seen: Seen) -> None:
         """One; waits for its end."""
         started = time.monotonic()
-        arrivals = receiver.drain()
-        self._board.take(arrivals)
-        judge(self._board, self._memory, HealthSite(), time.time())
+        cluster = replace(self._cluster, read_at=time.time())
+        judgement = self._watch.look(cluster, self._site)
+        plan = plan_cycle(cluster, self._site, judgement)
+        self._writer.write(slot_of(plan, cluster, self._site, self._writer.next_generation, time.time()))
         at = time.time()
-        seen.ages_s.extend(at - arrival.report.sent_at for arrival in arrivals)
-        seen.reports += len(arrivals)
+        self._watch.publish(judgement)
+        nodes = self._watch.board.nodes
+        before = np.zeros_like(nodes.reports)
+        before[: len(self._reports)] = self._reports
+        # Of a node that was heard twice within a cycle, the age of the newer report alone is noted.
+        seen.ages_s.extend((at - nodes.sent_at[nodes.reports > before]).tolist())
+        self._reports = nodes.reports.copy()
+        seen.with_findings = max(seen.with_findings, len(judgement.findings))
         took = time.monotonic() - started
         seen.cycles_s.append(took)
         seen.memory_mb.append(resident_mb())
         time.sleep(max(0.0, CYCLE_S - took))
-        return arrivals
 
-    def watch(self, receiver: Receiver, seconds: float, seen: Seen) -> None:
+    def watch(self, seconds: float, seen: Seen) -> None:
         """For so long."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self.cycle(receiver, seen)
+            self.cycle(seen)
 
-    def lost(self) -> int:
-        """Reports that never came, by the gaps in every agent's numbers."""
-        return int(self._board.nodes.lost.sum())
-
-    def until_all_heard(self, receiver: Receiver, nodes: int) -> float:
-        """Seconds until every node was heard and judged."""
-        started, heard = time.monotonic(), set()
-        while len(heard) < nodes:
-            heard |= {arrival.report.node for arrival in self.cycle(receiver, Seen())}
+    def until_all_heard(self) -> float:
+        """Seconds until the snapshot knew of a report of every node."""
+        started = time.monotonic()
+        while (heard := self._heard()) < len(self._cluster.nodes):
             if time.monotonic() - started > PATIENCE_S:
-                raise RuntimeError(f"{len(heard)} of {nodes} heard: {receiver.counters()}")
+                raise RuntimeError(f"{heard} of {len(self._cluster.nodes)} heard: {self.counters()}")
+            self.cycle(Seen())
         return time.monotonic() - started
+
+    def _heard(self) -> int:
+        return int((self._watch.board.nodes.received_at >= self._started_at).sum())
 
 
 class Fleet:
@@ -193,12 +226,13 @@ def _agents(line: Connection, keys: list[NodeKey], port: int, part: int) -> None
         socket = _socket(context, key, chance)
         socket.connect(f"tcp://127.0.0.1:{port}")
         agents.append((socket, Reporter(key.node, chance.getrandbits(62), BEAT_S), n * BEAT_S / len(keys)))
-    seen = observed(0, time.monotonic())
     started, beat, at = time.monotonic(), 0, 0
     while not line.poll(TICK_S):
         now = time.monotonic() - started
         while now >= beat * BEAT_S + agents[at][2]:
             socket, reporter, _ = agents[at]
+            if at == 0:
+                seen = observed(0, time.monotonic(), beat + 1)
             report = reporter.report(seen, now=time.time(), mono=time.monotonic())
             with suppress(zmq.Again):
                 socket.send(report, zmq.NOBLOCK)
