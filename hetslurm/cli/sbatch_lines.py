@@ -81,7 +81,8 @@ def read_components(script: str) -> tuple[Options, ...]:
 
 def overlay(options: Options, given: Mapping[str, str | None]) -> Options:
     """Command line over script; None leaves what the script says."""
-    return replace(options, **{key: value for key, value in given.items() if value is not None})
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return replace(options, **changes)
 
 
 def parse_minutes(text: str) -> int:
