@@ -42,10 +42,11 @@ def play_sick_node(
     tell(f"  {_after(took)} the plugin counts on one GPU less: nothing was drained for that yet")
     yield event_row(f"placements avoid {NODE}", took, within_s=within_s)
     took = _await(lambda: "DRAIN" in _node(sandbox)["State"])
+    tell(f"  {_after(took)} {NODE} is drained: {_node(sandbox).get('Reason', '?')}")
     for command in (["sinfo", "-R"], [sys.executable, "-P", "-m", "hetslurm", "nodes", "--sick"]):
         tell(f"$ {' '.join(command).removeprefix(f'{sys.executable} -P -m ')}")
         tell(sandbox.run(command, check=False).stdout.rstrip())
-    yield event_row(f"{NODE} is drained: {_node(sandbox).get('Reason', '?')}", took, within_s=PATIENCE_S)
+    yield event_row(f"{NODE} is drained", took, within_s=PATIENCE_S)
     for step, outcome in play_round(sandbox, AWAY, work, output_dir, tell):
         yield row(step, outcome, step.judge(outcome))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -50,18 +51,26 @@ def event_row(shows: str, took_s: float | None, *, within_s: float) -> dict[str,
 
 def render(rows: list[dict[str, Any]]) -> Table:
     """The rows for people."""
-    table = Table(title="What went where", title_justify="left")
-    for heading in ("job", "script", "shows", "placement", "wait est/act s", "run est/act s", "as promised"):
-        table.add_column(heading, overflow="fold")
+    table = Table(
+        title="What went where (seconds: estimated/actual)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for heading in ("job", "script", "shows", "placement", "wait", "run", "kept"):
+        # What is long and made of words gives way where the terminal is narrow.
+        table.add_column(heading, overflow="fold", no_wrap=heading not in ("shows", "placement", "kept"))
     for item in rows:
         if item["accepted"] is None:
             placement = ""
         elif not item["accepted"]:
             placement = "refused"
         elif item["target"]:
-            placement = f"{item['target']} in {item['pool']}"
+            placement = (
+                item["target"] if item["target"] == item["pool"] else f"{item['target']} in {item['pool']}"
+            )
         else:
-            placement = f"untouched, in {item['partition']}"
+            placement = f"{item['partition']}, untouched"
         table.add_row(
             *(
                 Text(cell)
