@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from hetslurm.bus import intake
 from hetslurm.bus.intake import MAX_MESSAGE
 from hetslurm.bus.keys import make_pair
 from hetslurm.bus.receiver import Receiver
@@ -17,7 +19,7 @@ from hetslurm.bus.wire import MAGIC, MAX_BYTES, VERSION, encode
 from hetslurm.clock import SystemClock
 from hetslurm.errors import BusError, KeyFileError
 
-from .conftest import Bus, report, send, until
+from .conftest import PATIENCE_S, Bus, report, send, until
 
 
 def test_a_report_arrives_with_the_time_of_its_arrival(bus: Bus) -> None:
@@ -142,6 +144,19 @@ def test_a_huge_message_ends_the_connection_and_costs_no_other_node_anything(bus
     send(bus.client(receiver.port, fine), report("gpu2", 1))
     assert [a.report.node for a in bus.collect(receiver, 1)] == ["gpu2"]
     until(lambda: receiver.counters()["disconnects"] >= 1, "the connection's end")
+
+
+def test_a_connection_that_never_shakes_hands_ends_by_itself(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "HANDSHAKE_MS", 300)
+    receiver = bus.receiver()
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=PATIENCE_S) as mute:
+        while mute.recv(4096):  # its greeting; then nothing, since ours never comes
+            pass
+    assert receiver.counters()["handshakes_ok"] == 0
+    send(bus.client(receiver.port, bus.issue("gpu1")), report("gpu1", 1))
+    assert len(bus.collect(receiver, 1)) == 1
 
 
 def test_messages_in_parts_are_no_reports(bus: Bus) -> None:
