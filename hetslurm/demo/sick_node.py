@@ -34,7 +34,8 @@ def play_sick_node(
     sandbox: Sandbox, work: int, output_dir: Path, tell: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """Rows (see `table`) of what became of the node and of the jobs meanwhile."""
-    within_s = 2 * sandbox.state.spec.beat_s
+    # Two beats until the controller has heard of it, and the cycles in which it judges and publishes that.
+    within_s = 2 * (sandbox.state.spec.beat_s + sandbox.state.spec.cycle_s)
 
     tell(f"{NODE}'s GPU has 3 memory errors that ECC could not correct (injected into the pretended device)")
     change_fake(sandbox.layout.node(NODE) / "gpu.json", 0, ecc_uncorrected=3)

@@ -71,10 +71,12 @@ def directory(path: Path) -> None:
 
 
 def test_fresh_snapshot_scores(lab) -> None:
-    verdict = lab.submit(HET)
+    def placed():
+        verdict = lab.submit(HET)
+        return verdict if lab.record(verdict.job_id)["state"] == "placed" else None
 
-    assert lab.partition_of(verdict) == "gpu"
-    assert lab.record(verdict.job_id)["state"] == "placed"
+    # Where a cycle takes longer than the two seconds that a snapshot is good for, the next one may not.
+    assert lab.partition_of(lab.wait_for("a decision on a fresh snapshot", placed)) == "gpu"
 
 
 def test_stale_snapshot_leaves_the_choice_to_the_authors_order(lab) -> None:
@@ -173,7 +175,7 @@ def test_held_array_is_placed_as_a_whole(lab) -> None:
         tasks = lab.admin("scontrol", "show", "job", "-o", str(verdict.job_id)).splitlines()
         return {f"{parse_fields(task)['JobState']} {parse_fields(task)['Partition']}" for task in tasks}
 
-    lab.wait_for("all tasks to complete", lambda: states() == {"COMPLETED gpu"}, 90)
+    lab.wait_for("all tasks to complete", lambda: states() == {"COMPLETED gpu"}, 180)
 
 
 def test_held_heterogeneous_job_is_placed_component_by_component(lab, tmp_path) -> None:

@@ -31,7 +31,7 @@ def test_array_has_one_placement_and_all_its_tasks_run_there(cluster, tmp_path) 
     def ended() -> bool:
         return all(task["JobState"] == "COMPLETED" for task in jobs_of(cluster, verdict.job_id))
 
-    cluster.wait_for("all tasks to complete", ended, 90)
+    cluster.wait_for("all tasks to complete", ended, 180)
     tasks = jobs_of(cluster, verdict.job_id)
     assert {task["ArrayTaskId"] for task in tasks} == {"1", "2", "3", "4"}
     assert {task["Partition"] for task in tasks} == {"fpga"}
@@ -192,7 +192,7 @@ def test_requeue_keeps_placement_and_environment(cluster, tmp_path) -> None:
     script = f"#!/bin/sh\nenv -0 > {tmp_path}/$SLURM_RESTART_COUNT.out\n{wait_once}\n"
     verdict = cluster.submit(f"--het={GPU}", "--requeue", script=script, hold=False)
     first = tmp_path / ".out"
-    cluster.wait_for("the first run", lambda: first.exists() and first.read_text(), 60)
+    cluster.wait_for("the first run", lambda: first.exists() and first.read_text())
     record = cluster.record(verdict.job_id)
 
     cluster.admin("scontrol", "requeue", str(verdict.job_id))

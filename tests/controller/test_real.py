@@ -127,7 +127,8 @@ def test_a_stop_ends_the_controller_in_a_moment_and_leaves_nothing(slurm: Sandbo
     process = slurm.state.processes["controller"]
     begun = time.monotonic()
     slurm.kill_controller(signal.SIGTERM)
-    assert time.monotonic() - begun < 5
+    # A moment on a machine that is not busy with other tests; after 15 s it would have been killed.
+    assert time.monotonic() - begun < 15
     assert not process.alive()
     status = read_status(slurm.layout.controller_state)
     assert status is not None

@@ -37,7 +37,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def until(test: Callable[[], object], patience_s: float = 20.0) -> None:
+def until(test: Callable[[], object], patience_s: float = 60.0) -> None:
     deadline = time.monotonic() + patience_s
     while not test():
         assert time.monotonic() < deadline, "waited in vain"
@@ -83,11 +83,15 @@ def test_down_ends_the_steps_of_a_slurmd_that_died(folder: Path) -> None:
 def test_down_as_a_job_ends_leaves_no_step(folder: Path) -> None:
     sandbox = Sandbox.create(folder / "s", STOCK)
     before = of_sandbox(sandbox.root)
-    job = sandbox.submit("#!/bin/sh\nsleep 2\n", "--output=/dev/null", cwd="/tmp")
+    told, mark = folder / "pid", folder / "mark"
+    script = f"#!/bin/sh\necho $$ > {told}\nwhile [ ! -e {mark} ]; do sleep 0.1; done\n"
+    job = sandbox.submit(script, "--output=/dev/null", cwd="/tmp")
     sandbox.wait_job(job, {"RUNNING"})
+    until(lambda: told.exists() and told.read_text().strip())
     steps = of_sandbox(sandbox.root) - before
     os.kill(sandbox.state.processes["slurmctld"].pid, signal.SIGKILL)
-    time.sleep(2.5)  # the job is over, and its step has nobody to tell
+    mark.touch()
+    until(lambda: _state(int(told.read_text())) == "Z")  # the job is over, and its step has nobody to tell
     sandbox.down()
     assert not any(_state(pid) != "Z" for pid in steps)
 
