@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -57,6 +60,30 @@ def test_every_choice_is_the_twins(easy: bool, seed: int, n_pools: int, busy: bo
         twin_terms, _ = twin.explain(tables, job, alts, row, backlog)
         assert_same(terms, twin_terms)
         assert_same(explained.reshape(1), choice.reshape(1))
+
+
+@settings(max_examples=50)
+@given(SEEDS, st.integers(1, 40), st.sampled_from([2, 3, 8, 64]))
+def test_threads_choose_as_one_does(seed: int, n_pools: int, threads: int) -> None:
+    view = kernel.View(slot_of(random_tables(seed, n_pools, True)))
+    rows = kernel.admit(view, *random_authors(seed, 3, True))
+    jobs, alts = random_jobs(seed, 33, len(rows), True)
+    alone = kernel.score_batch(view, jobs, alts, rows)
+    assert kernel.score_batch(view, jobs, alts, rows, threads=threads).tobytes() == alone.tobytes()
+
+
+def test_a_batch_leaves_the_interpreter_to_others() -> None:
+    view = kernel.View(slot_of(random_tables(1, 2000, True)))
+    rows = kernel.admit(view, *random_authors(1, 3, True))
+    jobs, alts = random_jobs(1, 5_000, len(rows), True)
+    worker = threading.Thread(target=kernel.score_batch, args=(view, jobs, alts, rows))
+    worker.start()
+    steps = 0
+    while worker.is_alive():
+        time.sleep(0.001)
+        steps += 1
+    # Some hundred; a batch that kept the interpreter would let this thread run before and after it alone.
+    assert steps > 20
 
 
 @settings(max_examples=200, deadline=None)
