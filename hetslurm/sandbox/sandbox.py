@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -28,6 +29,8 @@ from hetslurm.sandbox.wait import Waiting
 
 Tell = Callable[[str], None]
 START_ATTEMPTS = 3
+# Where Debian keeps daemons.
+DAEMON_FOLDERS = ["/usr/sbin", "/sbin"]
 
 
 def _quiet(_: str) -> None:
@@ -175,7 +178,7 @@ class Sandbox(Client):
             argv,
             root=self.layout.root,
             log=self.layout.log / f"{name}.out",
-            env={"SLURM_CONF": str(self.layout.slurm_conf), "PATH": _daemon_path(), **(env or {})},
+            env={"SLURM_CONF": str(self.layout.slurm_conf), "PATH": _path(DAEMON_FOLDERS), **(env or {})},
         )
         self._save()
 
@@ -253,7 +256,7 @@ class Sandbox(Client):
         return {
             "SLURM_CONF": str(self.layout.slurm_conf),
             "HETSLURM_CONFIG": str(self.layout.config),
-            "PATH": _daemon_path(),
+            "PATH": _path(DAEMON_FOLDERS, _own_folder()),
         }
 
     def is_up(self) -> bool:
@@ -320,6 +323,13 @@ def _bus_port(spec: Spec) -> list[str]:
     return ["bus"] if spec.agents else []
 
 
-def _daemon_path() -> str:
-    """PATH with the folders that Debian keeps daemons in."""
-    return os.pathsep.join([os.environ.get("PATH", "/usr/bin:/bin"), "/usr/sbin", "/sbin"])
+def _own_folder() -> list[str]:
+    """Where the command `hetslurm` of this very installation is; nothing where it has none."""
+    folder = Path(sys.executable).parent
+    return [str(folder)] if (folder / "hetslurm").exists() else []
+
+
+def _path(*more: list[str]) -> str:
+    """PATH, and behind it the folders that it lacks."""
+    folders = os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([*folders, *itertools.chain(*more)]))

@@ -149,6 +149,10 @@ def test_up_status_env_down_on_the_command_line(folder: Path) -> None:
     assert {(node["name"], node["state"]) for node in status["nodes"]} == {("cpu1", "idle"), ("gpu1", "idle")}
     shell = f'eval "$({" ".join(COMMAND)} env {" ".join(where)})" && sinfo -h -o %P'
     assert set(subprocess.check_output(["sh", "-c", shell], text=True).split()) == {"cpu*", "gpu"}
+    pools = subprocess.run(
+        ["sh", "-c", f"{shell} && hetslurm pools"], capture_output=True, text=True, check=False
+    )
+    assert "no snapshot" in pools.stdout, "hetslurm itself is found, too"
     os.kill(next(d["pid"] for d in status["daemons"] if d["name"] == "slurmd-gpu1"), signal.SIGKILL)
     until(
         lambda: subprocess.run([*COMMAND, "status", *where], check=False, capture_output=True).returncode == 1
