@@ -130,6 +130,13 @@ def test_sbatch_line_of_the_option_is_read(cluster) -> None:
     assert cluster.partition_of(cluster.submit(script=script)) == "fpga"
 
 
+@pytest.mark.parametrize("command", ["sbatch", "salloc", "srun"])
+def test_the_option_is_explained_in_the_help_of_every_command(cluster, command: str) -> None:
+    text = cluster.sandbox.run([command, "--help"]).stdout
+    assert "--het=DIRECTIVES" in text
+    assert "target=gpu:a100:1" in text.split("--het=DIRECTIVES")[1]
+
+
 def test_salloc_takes_the_option(cluster) -> None:
     done = cluster.sandbox.run(
         ["salloc", f"--het={GPU}", "sh", "-c", "echo got $SLURM_JOB_PARTITION; srun env"], check=False
