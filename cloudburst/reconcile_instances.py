@@ -11,6 +11,7 @@ from hetslurm.cloudburst.reconcile_values import (
     COMING_UP,
     GOING_DOWN,
     OURS,
+    SLURMS_OWN,
     Action,
     Adopt,
     Cool,
@@ -26,8 +27,6 @@ from hetslurm.cluster import Node
 
 _ALIVE = frozenset({SeenState.PENDING, SeenState.RUNNING})
 _BOOT_TIMEOUT_S = 600.0
-# What Slurm itself writes on a node that it gave up.
-_SLURMS_OWN = ("Not responding", "ResumeTimeout reached", "node failed")
 
 
 def judge_instance(row: Instance, seen: Seen | None, sight: Sight, watch: Watch) -> Iterator[Action]:
@@ -112,7 +111,7 @@ def _judge_silent(row: Instance, node: Node, begun: float, sight: Sight, *, join
     if sight.now - begun < patience_s and "POWERED_DOWN" not in node.state:
         return
     is_given_up = "DOWN" in node.state and (
-        not node.reason or node.reason.startswith((OURS, *_SLURMS_OWN)) or "POWERED_DOWN" in node.state
+        not node.reason or node.reason.startswith((OURS, *SLURMS_OWN)) or "POWERED_DOWN" in node.state
     )
     if joined:
         if is_given_up:

@@ -8,6 +8,7 @@ from hetslurm.cloudburst.reconcile_values import (
     COMING_UP,
     GOING_DOWN,
     OURS,
+    SLURMS_OWN,
     Action,
     Launch,
     NodeDown,
@@ -17,9 +18,6 @@ from hetslurm.cloudburst.reconcile_values import (
     Watch,
 )
 from hetslurm.cluster import Node
-
-# Slurm's own word for a node that ResumeProgram did not bring: its ResumeFailProgram is ours.
-_NEVER_CAME = "ResumeTimeout reached"
 
 
 def judge_nodes(sight: Sight, watch: Watch) -> Iterator[Action]:
@@ -36,7 +34,7 @@ def _judge_node(node: Node, sight: Sight, watch: Watch) -> Iterator[Action]:
     ours = node.reason.startswith(OURS)
     if "DOWN" in node.state:
         # The reason stays long enough to be read.
-        given_up = ours or node.reason.startswith(_NEVER_CAME)
+        given_up = ours or not node.reason or node.reason.startswith(SLURMS_OWN)
         is_read = given_up and watch.lasted(f"down {node.name}") >= sight.guard_s
         if is_read and watch.is_due(f"power down {node.name}", sight.guard_s):
             yield PowerDown(node.name, f"it can be used again: {node.reason}")

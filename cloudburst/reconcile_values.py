@@ -12,7 +12,8 @@ from hetslurm.cluster import Node, QueuedJob
 
 # What every reason begins with that hetslurm gives a node.
 OURS = "hetslurm: "
-POWER = frozenset({"POWERED_DOWN", "POWERING_UP", "POWER_UP", "POWERING_DOWN", "POWER_DOWN"})
+# What Slurm itself writes on a node that it gave up.
+SLURMS_OWN = ("Not responding", "ResumeTimeout reached", "node failed")
 GOING_DOWN = frozenset({"POWERING_DOWN", "POWER_DOWN"})
 COMING_UP = frozenset({"POWERING_UP", "POWER_UP"})
 

@@ -85,7 +85,8 @@ class FakeProvider:
         now = self.clock.now()
         for instance_id in instance_ids:
             if instance_id in self._made and self._as_of(instance_id, now).state in _ALIVE:
-                self._ending.setdefault(instance_id, now + self.ending_s)
+                known = self._ending.get(instance_id, float("inf"))
+                self._ending[instance_id] = min(known, now + self.ending_s)
         self._lose_answer("terminate")
         return {}
 

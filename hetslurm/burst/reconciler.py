@@ -124,11 +124,11 @@ class Reconciler:
         """Cloud nodes, the queue, and which jobs with money are over: those are asked for one by one."""
         names = {name for p in cluster.partitions if p.name in policy.partitions for name in p.nodes}
         nodes = {node.name: node for node in cluster.nodes if node.name in names}
-        jobs = {job.job_id: job for job in cluster.jobs}
-        over = set()
+        jobs = {job.job_id: job for job in cluster.jobs if job.state not in _OVER}
+        over = {job.job_id for job in cluster.jobs} - jobs.keys()
         live = {row.res_id for row in self._power.book.instances()}
         waiting = sorted(reservations, key=lambda r: r.res_id in live)
-        missing = [r.wanted.job_id for r in waiting if r.wanted.job_id not in jobs]
+        missing = [r.wanted.job_id for r in waiting if r.wanted.job_id not in jobs.keys() | over]
         for job_id in missing[:_ASKED_A_LOOK]:
             try:
                 job = self._job(job_id)

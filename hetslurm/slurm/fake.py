@@ -94,6 +94,7 @@ class FakeSlurm:
                 time_limit_min=_first(update.time_limit_min, job.time_limit_min),
                 admin_comment=_first(update.admin_comment, job.admin_comment),
                 qos=_first(update.qos, job.qos),
+                reason="None" if update.start_now else job.reason,
             )
         )
         if update.node_names is not None:
