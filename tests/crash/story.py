@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from hetslurm.cloudburst.ledger.book import Book
@@ -25,12 +26,13 @@ class Crash(BaseException):
 
 
 class Story:
-    """`crash_at` is the step after which whoever did it dies; None: nobody does."""
+    """`crash_at` are the steps after which whoever did them dies. `reasons` are those that nodes had."""
 
-    def __init__(self, scenario: Scenario, state_dir: Path, crash_at: int | None = None) -> None:
+    def __init__(self, scenario: Scenario, state_dir: Path, crash_at: Collection[int] = ()) -> None:
         self.scenario = scenario
         self.state_dir = state_dir
-        self.crash_at = crash_at
+        self.crash_at = frozenset(crash_at)
+        self.reasons: list[str] = []
         self.steps: list[str] = []
         self.world = World()
         scenario.begin(self.world)
@@ -56,11 +58,15 @@ class Story:
 
     def play(self) -> None:
         """To the end: jobs done, nothing runs, no money held."""
+        self.play_until(self.is_over)
+        self.check_end()
+
+    def play_until(self, holds: Callable[[], bool]) -> None:
+        """Until something holds."""
         begun = self.world.clock.now()
-        while not self.is_over():
+        while not holds():
             assert self.world.clock.now() - begun < LONGEST_S, f"it never ends\n{self.tale()}"
             self.beat()
-        self.check_end()
 
     def beat(self) -> None:
         """One cycle of the controller, and all that happens until the next."""
@@ -87,6 +93,10 @@ class Story:
         world, now = self.world, self.world.clock.now()
         alive = [one for one in world.cloud.alive() if one.state is not SeenState.ENDING]
         assert max(Counter(one.node for one in alive).values(), default=0) <= 1, self.tale()
+        for name in ("c1", "c2"):
+            reason = world.node(name).reason
+            if reason and reason not in self.reasons:
+                self.reasons.append(reason)
         known = {row.token for row in self.book.instances()}
         self.check_caps()
         strange = {one.token for one in alive if one.token not in known}
@@ -116,14 +126,25 @@ class Story:
             state = self.world.node(name).state
             assert not state & {"DOWN", "DRAIN"}, f"{name} is {sorted(state)}\n{self.tale()}"
 
+    def keep(self) -> bytes:
+        """The world as it is, for a process that comes after this one."""
+        return pickle.dumps((self.world, [self.scenario.events.index(event) for event in self.todo]))
+
+    def go_on_from(self, kept: bytes) -> None:
+        """Take the world over."""
+        self.world, left = pickle.loads(kept)
+        self.todo = [self.scenario.events[at] for at in left]
+        self.actors = Actors(self.world, self.state_dir, self._step)
+
     def tale(self) -> str:
         """What happened, for whoever reads a failure."""
-        at = self.steps[self.crash_at - 1] if self.crash_at and self.crash_at <= len(self.steps) else "-"
-        return f"crash after step {self.crash_at} ({at}) of {self.scenario}\n{self.actors.log.getvalue()[-6000:]}"
+        at = [self.steps[k - 1] for k in sorted(self.crash_at) if k <= len(self.steps)]
+        said = self.actors.log.getvalue()[-6000:]
+        return f"crash after steps {sorted(self.crash_at)} ({at}) of {self.scenario}\n{said}"
 
     def _step(self, what: str) -> None:
         self.steps.append(what)
         self.on_step(self)
         self.check_caps()
-        if len(self.steps) == self.crash_at:
+        if len(self.steps) in self.crash_at:
             raise Crash
