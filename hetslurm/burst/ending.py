@@ -22,10 +22,8 @@ def end_instances(
     The names of the nodes whose instances are paid. One that was never launched, as far as the provider
     shows, is left to the reconciler: whoever launches it may be at work.
     """
-    try:
-        forget_addresses(power.book, power.slurm, [instance.node for instance in instances])
-    except SlurmError as error:
-        power.log.warning("burst address", why=str(error))
+    nodes = [instance.node for instance in instances]
+    _forget(power, nodes)
     paid: set[str] = set()
     by_provider: dict[str, list[Instance]] = {}
     for instance in instances:
@@ -36,7 +34,15 @@ def end_instances(
             power.log.error("burst end", provider=name, why="burst.toml does not have this provider")
         else:
             paid.update(_end_at(power, provider, of_provider, why, patience_s))
+    _forget(power, nodes)  # the reconciler may have seen one alive meanwhile
     return frozenset(paid)
+
+
+def _forget(power: Power, nodes: Sequence[str]) -> None:
+    try:
+        forget_addresses(power.book, power.slurm, nodes)
+    except SlurmError as error:
+        power.log.warning("burst address", why=str(error))
 
 
 def _end_at(

@@ -80,12 +80,12 @@ def conf(
 
     from hetslurm.burst.conf import json_conf, render_conf, slurm_conf, write_programs  # noqa: PLC0415
     from hetslurm.config import find_config  # noqa: PLC0415
-    from hetslurm.slurm.commands import CommandAdapter  # noqa: PLC0415
+    from hetslurm.slurm.plugin import installed_version  # noqa: PLC0415
 
     site, policy = _policy(config)
     path = find_config(config)
     folder = (write or Path("/etc/hetslurm")).absolute()
-    version = CommandAdapter().installed_version()
+    version = installed_version()
     lines = slurm_conf(policy, (version.major, version.minor), folder)
     if write is not None:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +118,14 @@ def _open_site(sandbox: Sandbox) -> CloudSite:
     providers = open_providers(policy, clock)
     book = Book(Book.path_in(sandbox.layout.controller_state), clock, policy.caps, cluster="sandbox")
     return CloudSite(sandbox, book, next(iter(providers.values())))
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    """A folder on tmpfs: a book there need not wait for a disk."""
+    base = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="hetslurm-", dir=base) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
