@@ -72,7 +72,7 @@ def _judge_launched(row: Instance, seen: Seen | None, sight: Sight, watch: Watch
             yield from _lost(row, sight.now, "its provider does not know it any more", sight)
     elif seen.state is SeenState.ENDED:
         ended_at = seen.ended_at if seen.ended_at is not None else sight.now
-        yield from _lost(row, ended_at, "its provider says that it ended", sight)
+        yield from _lost(row, ended_at, "its provider says that it ended", sight, seen)
     elif seen.state in _ALIVE:
         yield from _judge_running(row, begun, sight, watch)
 
@@ -137,11 +137,13 @@ def _judge_terminating(row: Instance, seen: Seen | None, sight: Sight, watch: Wa
         yield Terminate(row.provider, seen.instance_id, row, row.why or "told to end, and still there")
 
 
-def _lost(row: Instance, ended_at: float, why: str, sight: Sight) -> Iterator[Action]:
+def _lost(
+    row: Instance, ended_at: float, why: str, sight: Sight, seen: Seen | None = None
+) -> Iterator[Action]:
     node = sight.slurm.nodes.get(row.node) if sight.slurm is not None else None
     if node is not None and not node.state & GOING_DOWN and "POWERED_DOWN" not in node.state:
         yield NodeDown(row.node, f"{OURS}lost: {why}")
-    yield Settle(row, ended_at, f"lost: {why}")
+    yield Settle(row, ended_at, f"lost: {why}", seen)
 
 
 def _is_awaited(name: str, sight: Sight) -> bool:

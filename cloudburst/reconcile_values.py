@@ -130,7 +130,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """It is gone: pay for it. `seen` is given where the book does not know yet what was launched."""
+    """It is gone: pay for it. `seen`, where there is one, knows its price and how it was launched."""
 
     row: Instance
     ended_at: float

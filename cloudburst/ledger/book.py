@@ -180,10 +180,15 @@ class Book(Reader):
         with self._act() as act:
             return launches.failed(act, node, generation, why)
 
-    def ended(self, node: str, generation: int, ended_at: float, why: str) -> Instance:
-        """It is gone, and paid out of its reservation; more than that holds is an overrun. Twice is once."""
+    def ended(
+        self, node: str, generation: int, ended_at: float, why: str, *, price_micro: int | None = None
+    ) -> Instance:
+        """It is gone, and paid out of its reservation; more than that holds is an overrun. Twice is once.
+
+        `price_micro` an hour, where it became dearer than when it was launched.
+        """
         with self._act() as act:
-            return launches.ended(act, node, generation, ended_at, why)
+            return launches.ended(act, node, generation, ended_at, why, price_micro=price_micro)
 
     # Caps
 

@@ -129,10 +129,13 @@ def failed(act: Act, node: str, generation: int, why: str) -> Instance:
     return instances.must(act.db, node, generation)
 
 
-def ended(act: Act, node: str, generation: int, ended_at: float, why: str) -> Instance:
+def ended(
+    act: Act, node: str, generation: int, ended_at: float, why: str, *, price_micro: int | None = None
+) -> Instance:
     """It is gone: what it cost is spent out of its reservation, and more than that holds is an overrun.
 
-    One whose launch was never noted is paid from its intent on, and one without a price at its price cap:
+    A spot instance may have become dearer: the dearer of its price at launch and `price_micro` is paid. One
+    whose launch was never noted is paid from its intent on, and one without a price at its price cap:
     what is not known is never taken for nothing.
     """
     old = instances.must(act.db, node, generation)
@@ -142,11 +145,13 @@ def ended(act: Act, node: str, generation: int, ended_at: float, why: str) -> In
     if not isfinite(ended_at):
         raise LedgerError(f"{old.token} cannot have ended at {ended_at}")
     price = old.price_micro if old.launched_at is not None else max(old.price_micro, old.price_cap_micro)
+    if price_micro is not None:
+        price = max(price, _price(price_micro))
     cost = cost_micro(price, max(0.0, ended_at - begun_at), least_s=old.billed_least_s)
     act.db.execute(
-        "UPDATE instances SET state = 'ended', ended_at = ?, cost_micro = ?, why = CASE WHEN why = '' THEN ?"
-        " ELSE why END WHERE node = ? AND generation = ?",
-        (ended_at, cost, why, node, generation),
+        "UPDATE instances SET state = 'ended', ended_at = ?, cost_micro = ?, price_micro = ?,"
+        " why = CASE WHEN why = '' THEN ? ELSE why END WHERE node = ? AND generation = ?",
+        (ended_at, cost, price, why, node, generation),
     )
     held = reservations.must(act.db, old.res_id)
     paid = min(cost, held.held_micro)

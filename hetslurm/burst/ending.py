@@ -87,7 +87,7 @@ def _pay(power: Power, instance: Instance, seen: Seen, ended_at: float, why: str
             on_demand_micro=instance.on_demand_micro,
             launched_at=seen.launched_at,
         )
-    power.book.ended(instance.node, instance.generation, ended_at, why)
+    power.book.ended(instance.node, instance.generation, ended_at, why, price_micro=seen.price_micro)
 
 
 def _terminate(power: Power, provider: Provider, ids: list[str]) -> bool:

@@ -230,7 +230,7 @@ class Launch:
         if seen.state is SeenState.ENDED:
             why = f"instance {seen.instance_id} of this launch has ended already"
             if seen.ended_at is not None:
-                self._book.ended(node, generation, seen.ended_at, why)
+                self._book.ended(node, generation, seen.ended_at, why, price_micro=seen.price_micro)
             return work.not_started(Trouble.UNAVAILABLE, why)
         if seen.price_micro <= work.cap_micro:
             return Started(seen)

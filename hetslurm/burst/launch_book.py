@@ -54,7 +54,9 @@ class LaunchBook(Protocol):
         """It never existed."""
         ...
 
-    def ended(self, node: str, generation: int, ended_at: float, why: str) -> object:
+    def ended(
+        self, node: str, generation: int, ended_at: float, why: str, *, price_micro: int | None = None
+    ) -> object:
         """It is gone; what it cost is spent."""
         ...
 

@@ -83,7 +83,8 @@ class Acts:
                 if seen is not None and row.launched_at is None:
                     self._note_launch(row, seen)
                 self._forget(row)
-                book.ended(row.node, row.generation, ended_at, why)
+                price_micro = seen.price_micro if seen is not None else None
+                book.ended(row.node, row.generation, ended_at, why, price_micro=price_micro)
             case Fail(row, why):
                 book.failed(row.node, row.generation, why)
             case Cool(partition, zone, purchase, trouble, why):

@@ -46,6 +46,7 @@ def test_a_launched_instance_carries_who_it_is_and_whose_money_from_its_first_mo
         "hetslurm:account": "lab",
         "hetslurm:user": "ada",
         "hetslurm:price-micro": "9",
+        "hetslurm:max-price-micro": "150000",
         "hetslurm:purchase": "spot",
         "project": "genomes",
     }

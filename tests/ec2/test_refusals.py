@@ -261,11 +261,76 @@ def test_a_spot_request_that_is_marked_is_a_notice_of_two_minutes() -> None:
     with stubbed() as (provider, ec2, _):
         ec2.add_response("describe_instances", {"Reservations": [{"Instances": instances}]})
         ec2.add_response("describe_spot_instance_requests", {"SpotInstanceRequests": requests})
+        ec2.add_response("describe_spot_price_history", {"SpotPriceHistory": []})
         seen = {one.instance_id: one for one in provider.seen()}
     assert (seen["i-1"].notice_at, seen["i-1"].state) == (NOW + 120, SeenState.RUNNING)
     assert (seen["i-2"].notice_at, seen["i-2"].ended_at) == (NOW, NOW)
     assert (seen["i-3"].notice_at, seen["i-3"].ended_at) == (None, None)
     assert (seen["i-4"].notice_at, seen["i-4"].ended_at) == (None, NOW - 1800)
+
+
+def _price(usd: str, at: float) -> dict[str, Any]:
+    return {"AvailabilityZone": "a", "SpotPrice": usd, "Timestamp": datetime.fromtimestamp(at, UTC)}
+
+
+def _over(instance_id: str, most: int = 0) -> dict[str, Any]:
+    one = _spot(instance_id, "terminated", "", "User initiated (2027-01-15 07:50:00 GMT)")
+    tags = {"hetslurm:price-micro": "40000", "hetslurm:max-price-micro": str(most)}
+    return one | {
+        "InstanceType": "c5.large",
+        "Placement": {"AvailabilityZone": "a"},
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+    }
+
+
+def test_a_spot_instance_that_became_dearer_is_paid_at_its_dearest_price_within_its_cap() -> None:
+    # It lived from NOW - 3600 to NOW - 600.
+    prices = [
+        _price("0.50", NOW - 9000),
+        _price("0.04", NOW - 7200),
+        _price("0.05", NOW - 1800),
+        _price("0.06", NOW - 300),
+    ]
+    with stubbed() as (provider, ec2, _):
+        ec2.add_response(
+            "describe_instances", {"Reservations": [{"Instances": [_over("i-1"), _over("i-2", 45_000)]}]}
+        )
+        asked = {
+            "InstanceTypes": ["c5.large"],
+            "ProductDescriptions": ["Linux/UNIX"],
+            "AvailabilityZone": "a",
+            "StartTime": NOW - 3600,
+            "EndTime": NOW - 600,
+            "MaxResults": 1000,
+        }
+        ec2.add_response("describe_spot_price_history", {"SpotPriceHistory": prices}, asked)
+        assert {one.instance_id: one.price_micro for one in provider.seen()} == {"i-1": 50_000, "i-2": 45_000}
+        # Asked for once: what it has cost does not change any more.
+        ec2.add_response("describe_instances", {"Reservations": [{"Instances": [_over("i-1")]}]})
+        assert [one.price_micro for one in provider.seen()] == [50_000]
+
+
+def test_a_spot_instance_is_never_paid_below_its_price_at_launch() -> None:
+    with stubbed() as (provider, ec2, _):
+        ec2.add_response("describe_instances", {"Reservations": [{"Instances": [_over("i-1")]}]})
+        ec2.add_response("describe_spot_price_history", {"SpotPriceHistory": [_price("0.01", NOW - 7200)]})
+        (seen,) = provider.seen()
+    assert (seen.price_micro, seen.state, seen.ended_at) == (40_000, SeenState.ENDED, NOW - 600)
+
+
+def test_while_nobody_says_what_it_has_cost_it_is_not_over() -> None:
+    with stubbed() as (provider, ec2, _):
+        for _ in range(2):
+            ec2.add_response("describe_instances", {"Reservations": [{"Instances": [_over("i-1")]}]})
+            ec2.add_client_error(
+                "describe_spot_price_history", "RequestLimitExceeded", "no", http_status_code=503
+            )
+            (seen,) = provider.seen()
+            assert (seen.state, seen.ended_at) == (SeenState.ENDING, None)
+        ec2.add_response("describe_instances", {"Reservations": [{"Instances": [_over("i-1")]}]})
+        ec2.add_response("describe_spot_price_history", {"SpotPriceHistory": []})
+        (seen,) = provider.seen()
+    assert seen.state is SeenState.ENDED
 
 
 def test_every_page_of_instances_is_read() -> None:

@@ -76,6 +76,17 @@ def test_an_instance_is_paid_by_the_second_when_it_is_gone(book: Book) -> None:
     assert book.verify() == ()
 
 
+@pytest.mark.parametrize(("price", "cost"), [(None, 360_000), (1, 360_000), (4_000_000, 400_000)])
+def test_what_became_dearer_is_paid_at_the_dearer_price(book: Book, price: int | None, cost: int) -> None:
+    book.reserve(wanted(1, 2))
+    row = launched(book, intend(book, "c1"))
+    at_launch = row.price_micro
+    gone = book.ended("c1", 1, START + 360, "gone", price_micro=price)
+    assert gone.cost_micro == cost
+    assert gone.price_micro == max(at_launch, price or 0)
+    assert book.verify() == ()
+
+
 def test_the_least_that_is_billed_is_paid(book: Book) -> None:
     book.reserve(wanted(1, 2))
     launched(book, intend(book, "c1"))

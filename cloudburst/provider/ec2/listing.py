@@ -21,6 +21,16 @@ STATES = {
     "stopped": SeenState.ENDING,
     "terminated": SeenState.ENDED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an instance was bought: its type, and the most an hour that EC2 may take (0: nobody knows)."""
+
+    kind: str
+    most_micro: int
+
+
 # Two minutes from the mark to the end.
 NOTICE_S = 120.0
 MARKED = ("marked-for-termination", "marked-for-stop", "marked-for-hibernation")
@@ -72,6 +82,12 @@ def seen_of(instance: Mapping[str, Any], marks: Mapping[str, Mark] | None = None
         notice_at=mark.notice_at if mark is not None else None,
         address=str(instance.get("PrivateIpAddress") or ""),
     )
+
+
+def terms_of(instance: Mapping[str, Any]) -> Terms:
+    """How it was bought."""
+    tags = names.from_aws(instance.get("Tags"))
+    return Terms(str(instance.get("InstanceType", "")), _whole(tags.get(names.MOST, "")))
 
 
 def ended_at_of(reason: str) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
@@ -49,18 +50,33 @@ def on_demand_usd(price_list: Iterable[object]) -> Decimal | None:
 
 def newest_spot_usd(history: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:
     """By zone: the newest price an hour."""
-    newest: dict[str, tuple[Any, Decimal]] = {}
+    newest: dict[str, tuple[datetime, Decimal]] = {}
+    for zone, at, price in _entries(history):
+        if zone not in newest or at > newest[zone][0]:
+            newest[zone] = (at, price)
+    return {zone: price for zone, (_, price) in newest.items()}
+
+
+def dearest_usd(history: Iterable[Mapping[str, Any]], since: float, until: float) -> Decimal | None:
+    """The dearest price in force between two Unix times; None: nothing is known of that time.
+
+    Each entry holds from its timestamp to the next one's.
+    """
+    changes = sorted((at.timestamp(), price) for _, at, price in _entries(history))
+    in_force = [price for at, price in changes if at <= since][-1:]
+    later = [price for at, price in changes if since < at <= until]
+    return max([*in_force, *later], default=None)
+
+
+def _entries(history: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, datetime, Decimal]]:
     for entry in history:
-        zone, at = str(entry.get("AvailabilityZone", "")), entry.get("Timestamp")
+        at = entry.get("Timestamp")
         try:
             price = Decimal(str(entry.get("SpotPrice")))
         except InvalidOperation:
             continue
-        if not price.is_finite() or price <= 0 or at is None:
-            continue
-        if zone not in newest or at > newest[zone][0]:
-            newest[zone] = (at, price)
-    return {zone: price for zone, (_, price) in newest.items()}
+        if price.is_finite() and price > 0 and isinstance(at, datetime):
+            yield str(entry.get("AvailabilityZone", "")), at, price
 
 
 def micro_of_usd(usd: Decimal, usd_rate_micro: int) -> int:

@@ -6,15 +6,25 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from hetslurm.clock import Clock
-from hetslurm.cloudburst.policy import CloudPool, ProviderSite
+from hetslurm.cloudburst.policy import CloudPool, ProviderSite, Purchase
 from hetslurm.cloudburst.provider.ec2 import tags as names
+from hetslurm.cloudburst.provider.ec2.bills import Bills
 from hetslurm.cloudburst.provider.ec2.errors import error_of
 from hetslurm.cloudburst.provider.ec2.gone import ids_in
 from hetslurm.cloudburst.provider.ec2.launch import Launch
-from hetslurm.cloudburst.provider.ec2.listing import TELLING, Mark, by_token, instances_of, marks_of, seen_of
+from hetslurm.cloudburst.provider.ec2.listing import (
+    TELLING,
+    Mark,
+    by_token,
+    instances_of,
+    marks_of,
+    seen_of,
+    terms_of,
+)
 from hetslurm.cloudburst.provider.ec2.pace import Pace
 from hetslurm.cloudburst.provider.ec2.quotes import Quotes
 from hetslurm.cloudburst.provider.ec2.session import clients
@@ -26,6 +36,7 @@ from hetslurm.cloudburst.provider.protocol import (
     ProviderError,
     Quote,
     Seen,
+    SeenState,
     Trouble,
 )
 
@@ -53,6 +64,7 @@ class Ec2Provider:
         self._ec2 = ec2
         self._pricing = pricing
         self._clock = clock
+        self._bills = Bills(settings, ec2)
         self._quotes = Quotes(settings, ec2, pricing, clock)
         self._templates = Templates(settings, ec2)
         self._pace = Pace(settings.calls_per_s, CALL_BURST, clock)
@@ -92,11 +104,14 @@ class Ec2Provider:
         return self._with_addresses(results, frozenset(wanted))
 
     def seen(self) -> tuple[Seen, ...]:
-        """Every instance with this cluster's tag; EC2 shows one that ended for about an hour."""
+        """Every instance with this cluster's tag; EC2 shows one that ended for about an hour.
+
+        A spot instance counts as ended only when it is known what it has cost.
+        """
         instances = self._describe([self._ours()])
         has_spot = any(instance.get("SpotInstanceRequestId") for instance in instances)
         marks = self._marks() if has_spot else {}
-        return tuple(seen_of(instance, marks) for instance in instances)
+        return self._billed(instances, [seen_of(instance, marks) for instance in instances])
 
     def terminate(self, instance_ids: Sequence[str]) -> dict[str, ProviderError]:
         """In batches. Ids that EC2 does not know (any more) are left out and the rest is tried again."""
@@ -132,6 +147,19 @@ class Ec2Provider:
             if client is not None:
                 with suppress(Exception):
                     client.close()
+
+    def _billed(self, instances: Sequence[Any], seen: Sequence[Seen]) -> tuple[Seen, ...]:
+        terms = {str(one["InstanceId"]): terms_of(one) for one in instances}
+        bills = self._bills.of(seen, terms, self._clock.now())
+        found = []
+        for one in seen:
+            if one.instance_id in bills:
+                found.append(replace(one, price_micro=bills[one.instance_id]))
+            elif one.state is SeenState.ENDED and one.purchase is Purchase.SPOT:
+                found.append(replace(one, state=SeenState.ENDING, ended_at=None))
+            else:
+                found.append(one)
+        return tuple(found)
 
     def _prepared(self, orders: Mapping[str, Order]) -> dict[str, Launched]:
         """Ask for what orders share, once and before they go apart; those that it fails, with the error."""
@@ -198,7 +226,8 @@ class Ec2Provider:
         for at in range(0, len(tokens), FILTER_VALUES):
             values = list(tokens[at : at + FILTER_VALUES])
             found += self._describe([self._ours(), {"Name": f"tag:{names.TOKEN}", "Values": values}])
-        return [seen_of(instance) for instance in found]
+        # What one that ended has cost is for `seen` to find out.
+        return [replace(seen_of(instance), ended_at=None) for instance in found]
 
     def _with_addresses(self, results: dict[str, Launched], fresh: frozenset[str]) -> dict[str, Launched]:
         """EC2 tells addresses when asked again. Where it does not know a new instance yet, `seen` will."""

@@ -17,6 +17,8 @@ TOKEN = f"{PREFIX}token"
 DEADLINE = f"{PREFIX}deadline"
 # Micro-units of the site's currency an hour, as quoted when it was launched.
 PRICE = f"{PREFIX}price-micro"
+# What EC2 was told that it may cost at most.
+MOST = f"{PREFIX}max-price-micro"
 PURCHASE = f"{PREFIX}purchase"
 
 # An instance's metadata service shows only tags whose keys are of these.
@@ -35,6 +37,7 @@ def launch_tags(order: Order, cluster: str, price_micro: int, site: Mapping[str,
         TOKEN: order.token,
         DEADLINE: deadline_text(order.deadline_at),
         PRICE: str(price_micro),
+        MOST: str(order.max_price_micro),
         PURCHASE: str(order.purchase),
     }
     return {
