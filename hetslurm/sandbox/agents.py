@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from hetslurm.bus.authority import Authority
@@ -20,13 +19,14 @@ def prepare(spec: Spec, layout: Layout, host: conf.Host) -> None:
     """Write what the agents need; the sandbox's folders are there already."""
     authority = Authority(layout.keys, SystemClock())
     authority.init()
-    names = [node for group in spec.groups for node in group.node_names()]
+    groups = conf.all_groups(spec)  # a cloud node has its key before it has an instance
+    names = [node for group in groups for node in group.node_names()]
     for node, key in zip(names, authority.issue(names), strict=True):
         layout.node(node).mkdir()
         key.rename(layout.node(node) / NODE_FILE)
         config = layout.node(node) / "hetslurm.toml"
         config.write_text(conf.agent_toml(spec, layout, host, node), encoding="utf-8")
-    for group in spec.groups:
+    for group in groups:
         for node in group.node_names():
             _write_devices(group, layout.node(node))
 
@@ -54,9 +54,3 @@ def heal(layout: Layout, node: str) -> None:
     """Make all pretended devices of a node healthy."""
     fake_gpu.heal_fake(layout.node(node) / "gpu.json")
     fake_fpga.heal_fake(layout.node(node) / "fpga.json")
-
-
-def command(layout: Layout, node: str) -> list[str]:
-    """What starts a node's agent."""
-    config = layout.node(node) / "hetslurm.toml"
-    return [sys.executable, "-P", "-m", "hetslurm", "agent", "--config", str(config), "--node", node]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Iterable
 
 from hetslurm.burst.conf import SlurmConf, add_words, slurm_conf, write_programs
 from hetslurm.cloudburst.policy_file import parse_policy
+from hetslurm.sandbox.commands import agent_command
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.process import MARKER
 from hetslurm.sandbox.spec import CloudGroup, Spec
@@ -70,14 +72,16 @@ def _conf(spec: Spec, layout: Layout, version: tuple[int, int]) -> SlurmConf:
 
 
 def _local_provider(spec: Spec, layout: Layout) -> str:
-    start = ("env", f"{MARKER}={layout.root}", f"SLURM_CONF={layout.slurm_conf}", "slurmd", "-D", "-b")
-    words = ", ".join(f'"{word}"' for word in (*start, "-N", "{node}"))
+    ours = ("env", f"{MARKER}={layout.root}", f"SLURM_CONF={layout.slurm_conf}")
+    start = _words((*ours, "slurmd", "-D", "-b", "-N", "{node}"))
+    agent = _words((*ours, *agent_command(layout, "{node}"))) if spec.agents else ""
     return f"""\
 [provider.{PROVIDER}]
 kind = "local"
 dir = "{layout.cloud}"
 slurm_conf = "{layout.slurm_conf}"
-start_command = [{words}]
+start_command = [{start}]
+agent_command = [{agent}]
 capacity = {sum(group.nodes for group in spec.cloud)}
 boot_s = {min(group.boot_s for group in spec.cloud)}
 price = 0.4
@@ -87,17 +91,18 @@ faults = "{layout.cloud / "faults.json"}"
 """
 
 
-def _pool(group: CloudGroup, provider: str) -> str:
-    def words(values: tuple[str, ...]) -> str:
-        return ", ".join(f'"{value}"' for value in values)
+def _words(values: Iterable[str]) -> str:
+    return ", ".join(f'"{value}"' for value in values)
 
+
+def _pool(group: CloudGroup, provider: str) -> str:
     return f"""\
 [[pool]]
 partition = "{group.partition}"
 provider = "{provider}"
 instance_type = "{group.instance_type}"
-purchases = [{words(group.purchases)}]
-zones = [{words(group.zones)}]
+purchases = [{_words(group.purchases)}]
+zones = [{_words(group.zones)}]
 max_price = {group.max_price}
 boot_s = {group.boot_s}
 boot_timeout_s = {group.boot_timeout_s}

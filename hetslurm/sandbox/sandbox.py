@@ -14,6 +14,7 @@ from types import TracebackType
 from hetslurm.errors import SandboxError
 from hetslurm.sandbox import accounting, agents, cloud, conf, folder, process, state
 from hetslurm.sandbox.client import Client
+from hetslurm.sandbox.commands import agent_command
 from hetslurm.sandbox.layout import Layout, closed_folder
 from hetslurm.sandbox.machine import (
     character_devices,
@@ -201,7 +202,7 @@ class Sandbox(Client):
 
     def start_agent(self, node: str) -> None:
         """Start the agent of one pretended node."""
-        self._start(f"agent-{node}", agents.command(self.layout, node))
+        self._start(f"agent-{node}", agent_command(self.layout, node))
 
     def kill_agent(self, node: str, sig: int = signal.SIGKILL) -> None:
         """End a node's agent, by default without asking, and wait for its end."""
