@@ -18,6 +18,8 @@ from hetslurm.cloudburst.provider.protocol import ProviderError, Trouble
 
 # The reaction of the reconciler to an instance that was taken away; `Retry.cooldown_s` has its time, too.
 INTERRUPTED = "interrupted"
+# However short an admin makes it: or the same offering would be asked for again and again.
+LEAST_S = 1.0
 # Troubles that say nothing about an offering: it is tried again when the time is over, and never passed by.
 PAUSES = frozenset({Trouble.THROTTLE, Trouble.UNAVAILABLE})
 
@@ -81,7 +83,7 @@ def react(
     trouble = error.trouble
     if trouble in PAUSES:
         return Reaction(Step.AGAIN, ())
-    until = now + retry.cooldown_s.get(trouble, 0.0)
+    until = now + max(LEAST_S, retry.cooldown_s.get(trouble, 0.0))
     why = str(error)
     if trouble is Trouble.QUOTA:
         siblings = sorted(other.partition for other in pools if other.provider == pool.provider)

@@ -24,6 +24,12 @@ def live_of_reservation(db: sqlite3.Connection, res_id: int) -> tuple[Instance, 
     return tuple(_instance(row) for row in rows)
 
 
+def count_live(db: sqlite3.Connection, res_id: int) -> int:
+    """How many those are: a reservation may have a thousand, and each is begun by itself."""
+    row = db.execute(f"SELECT count(*) FROM instances WHERE res_id = ? AND {LIVE}", (res_id,)).fetchone()  # noqa: S608
+    return int(row[0])
+
+
 def all_of_reservation(db: sqlite3.Connection, res_id: int) -> tuple[Instance, ...]:
     """Every instance that a reservation ever paid for."""
     rows = db.execute("SELECT * FROM instances WHERE res_id = ? ORDER BY node, generation", (res_id,))

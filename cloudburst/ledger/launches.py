@@ -31,7 +31,7 @@ def intend(act: Act, node: str, *, cluster: str, provider: str, billed_least_s: 
     if held is None:
         raise NoReservation(f"{node}: no money is set aside for it; nothing is started")
     one = reservations.attempt_of_node(held.wanted.attempt_micro, len(held.wanted.node_names))
-    live = len(instances.live_of_reservation(act.db, held.res_id))
+    live = instances.count_live(act.db, held.res_id)
     if held.held_micro < (live + 1) * one:
         raise NoReservation(
             f"{node}: reservation {held.res_id} holds {text_of(held.held_micro)}, {live} other instances may "

@@ -20,7 +20,7 @@ from hetslurm.burst.launch_tags import tags_of
 from hetslurm.burst.launch_work import Lane, NotStarted, Outcome, Started, Work, choose
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.cooldown import PAUSES, Cooldown, Step, paused_until, react
-from hetslurm.cloudburst.ledger.values import Instance
+from hetslurm.cloudburst.ledger.values import Instance, Reservation
 from hetslurm.cloudburst.offerings import Offering
 from hetslurm.cloudburst.pace import Bucket, Pace
 from hetslurm.cloudburst.policy import EACH, Policy
@@ -141,8 +141,11 @@ class Launch:
 
     def _launch(self, lane: Lane, batch: Ordered) -> Mapping[str, Launched]:
         orders = []
+        reservations: dict[int, Reservation] = {}
         for token, (work, offering) in batch.items():
             instance = work.instance
+            if instance.res_id not in reservations:
+                reservations[instance.res_id] = self._book.reservation(instance.res_id)
             work.tried = offering
             orders.append(
                 Order(
@@ -154,7 +157,7 @@ class Launch:
                     zone=offering.zone,
                     max_price_micro=work.cap_micro,
                     deadline_at=instance.deadline_at,
-                    tags=tags_of(instance, self._book.reservation(instance.res_id)),
+                    tags=tags_of(instance, reservations[instance.res_id]),
                 )
             )
             self._book.ordered(
@@ -259,7 +262,7 @@ class Launch:
             zone=one.zone,
             purchase=one.purchase,
             trouble=one.trouble,
-            until=one.until,
+            seconds=round(one.until - self._clock.now()),
             why=one.why,
         )
 
