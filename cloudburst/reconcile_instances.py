@@ -147,11 +147,9 @@ def _lost(
 
 
 def _is_awaited(name: str, sight: Sight) -> bool:
-    """A node that Slurm is powering up, for which money is set aside."""
+    """A node that Slurm is powering up for a job that has money."""
     node = sight.slurm.nodes.get(name) if sight.slurm is not None else None
-    return (
-        node is not None
-        and bool(node.state & COMING_UP)
-        and "DOWN" not in node.state
-        and sight.reservation_of_node(name) is not None
-    )
+    held = sight.reservation_of_node(name)
+    if node is None or held is None or sight.is_over(held):
+        return False
+    return bool(node.state & COMING_UP) and "DOWN" not in node.state

@@ -51,7 +51,8 @@ def _judge_powering_up(node: Node, sight: Sight, watch: Watch) -> Iterator[Actio
     """Its ResumeProgram died before it wrote anything down, or refused and died before it said so."""
     if node.name in sight.busy or watch.lasted(f"awaited {node.name}") < sight.guard_s:
         return
-    if sight.reservation_of_node(node.name) is None:
+    held = sight.reservation_of_node(node.name)
+    if held is None or sight.is_over(held):
         yield NodeDown(node.name, f"{OURS}no money is set aside for this node")
     elif watch.is_due(f"launch {node.name}", sight.guard_s):
         yield Launch(node.name, "its node powers up, and nobody has begun to launch")

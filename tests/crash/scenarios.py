@@ -86,6 +86,15 @@ def _long_job(world: World) -> None:
     world.submit(job(7, 700))
 
 
+def _one_run(world: World) -> None:
+    world.policy = replace(POLICY, retry=replace(POLICY.retry, requeues=0))
+    _one_job(world)
+
+
+def _admin_takes_c1(world: World) -> None:
+    world.slurm.drain_node("c1", "mine")
+
+
 def _two_jobs(world: World) -> None:
     world.policy = replace(POLICY, caps=(Cap(Level.SITE, "", Period.TOTAL, ONE_JOB_MICRO),))
     world.submit(job(7, 60))
@@ -101,6 +110,8 @@ SCENARIOS = (
     Scenario("terminate answer lost", _lost("terminate")),
     Scenario("zone is full", _full_zone),
     Scenario("cancelled while it boots", _one_job, ((_boots, _cancel),), {7: "CANCELLED"}),
+    Scenario("interrupted, money for one run", _one_run, ((_runs_a_while, _notice),)),
+    Scenario("its node is taken by an admin", _one_job, ((lambda world: True, _admin_takes_c1),)),
     Scenario("topped up", _long_job, ((_runs_a_while, lambda world: world.raise_limit(7, 15)),)),
     Scenario("two jobs, money for one", _two_jobs, (), {7: "COMPLETED", 8: "COMPLETED"}),
 )

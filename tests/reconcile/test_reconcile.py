@@ -256,3 +256,10 @@ def test_memory_of_what_is_over_is_forgotten() -> None:
     _, memory = reconcile(sight(), memory)
     assert [name for name in memory.since if name.startswith("absent")] == []
     assert reconcile(sight(slurm=None, seen={}), Memory())[1].since == {}
+
+
+def test_nothing_is_launched_for_a_job_that_is_over() -> None:
+    gone = slurm(nodes=(node("IDLE+POWERING_UP"),), over=frozenset({7}))
+    left = sight(instances=(row(InstanceState.INTENT),), seen={"p": ()}, slurm=gone)
+    assert kinds(look(left)) == ["Fail"]
+    assert "Launch" not in kinds(look_until(replace(left, instances=()), 2 * GUARD_S))
