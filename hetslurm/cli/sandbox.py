@@ -20,7 +20,7 @@ app = typer.Typer(
 
 DEFAULT_DIR = Path(".hetslurm-sandbox")
 DEFAULT_NODES = "cpu=4,gpu:a100=2,fpga:u250=1"
-OWN_TABLES = {"agent", "bus", "controller", "snapshot"}
+OWN_TABLES = {"agent", "burst", "bus", "controller", "snapshot"}
 
 DirOption = Annotated[Path, typer.Option("--dir", help="The sandbox's directory; several can run at once.")]
 
@@ -42,6 +42,15 @@ def up(
     agents: Annotated[
         bool, typer.Option(help="--no-agents: no node health, and nothing is ever drained.")
     ] = True,
+    cloud: Annotated[
+        str, typer.Option(help="Cloud nodes, as --nodes; their instances are slurmd on this machine.")
+    ] = "",
+    burst: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="The rest of burst.toml ([spill], [[cap]], [retry], …)."
+        ),
+    ] = None,
     accounting: Annotated[bool, typer.Option(help="Also slurmdbd with a MariaDB of its own.")] = False,
     config: Annotated[
         Path | None,
@@ -53,7 +62,15 @@ def up(
     ] = None,
 ) -> None:
     """Start it and wait until every node is idle and the first snapshot is published."""
-    from hetslurm.sandbox import Sandbox, Spec, parse_nodes  # noqa: PLC0415  what only this command needs
+    from hetslurm.sandbox import (  # noqa: PLC0415  what only this command needs
+        Sandbox,
+        Spec,
+        parse_cloud,
+        parse_nodes,
+    )
+
+    if burst and not cloud:
+        raise typer.BadParameter("--burst is about cloud nodes: say --cloud, such as --cloud cpu=4")
 
     spec = Spec(
         parse_nodes(nodes, cpus=cpus, mem_mb=mem_mb),
@@ -62,6 +79,8 @@ def up(
         agents=agents and controller and plugins,
         accounting=accounting,
         config_toml=_tables_of(config) if config else "",
+        cloud=parse_cloud(cloud, cpus=cpus, mem_mb=mem_mb) if cloud else (),
+        burst_toml=burst.read_text(encoding="utf-8") if burst else "",
     )
     # Asked to end while starting, it takes down what it started.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

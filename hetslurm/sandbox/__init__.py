@@ -4,6 +4,6 @@ Everything listens on loopback and lives in one directory; any number can run si
 """
 
 from hetslurm.sandbox.sandbox import Sandbox
-from hetslurm.sandbox.spec import CloudGroup, NodeGroup, Spec, parse_nodes
+from hetslurm.sandbox.spec import CloudGroup, NodeGroup, Spec, parse_cloud, parse_nodes
 
-__all__ = ["CloudGroup", "NodeGroup", "Sandbox", "Spec", "parse_nodes"]
+__all__ = ["CloudGroup", "NodeGroup", "Sandbox", "Spec", "parse_cloud", "parse_nodes"]

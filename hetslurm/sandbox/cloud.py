@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from hetslurm.burst.conf import SlurmConf, add_words, slurm_conf, write_programs
 from hetslurm.cloudburst.policy_file import parse_policy
+from hetslurm.errors import SandboxError
 from hetslurm.sandbox.commands import agent_command
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.process import MARKER
@@ -19,7 +20,10 @@ _DEFAULT_CAP = '[[cap]]\nlevel = "site"\nper = "day"\nlimit = 100\n'
 
 def burst_toml(spec: Spec, layout: Layout) -> str:
     """The local provider unless the spec has one, a pool for every group, then the spec's own tables."""
-    own = tomllib.loads(spec.burst_toml)
+    try:
+        own = tomllib.loads(spec.burst_toml)
+    except tomllib.TOMLDecodeError as error:
+        raise SandboxError(f"the tables for burst.toml are no TOML: {error}") from error
     provider = next(iter(own.get("provider", {PROVIDER: None})))
     parts = [] if "provider" in own else [_local_provider(spec, layout)]
     parts += [_pool(group, provider) for group in spec.cloud]

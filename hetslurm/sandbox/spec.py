@@ -135,6 +135,19 @@ def parse_nodes(text: str, *, cpus: int = 16, mem_mb: int = 64_000) -> tuple[Nod
     return _named_apart(groups)
 
 
+def parse_cloud(text: str, *, cpus: int = 16, mem_mb: int = 64_000) -> tuple[CloudGroup, ...]:
+    """The same for cloud nodes: a partition `cloud`, or `cloud-cpu`, `cloud-gpu`… where there are several."""
+    groups = parse_nodes(text, cpus=cpus, mem_mb=mem_mb)
+    return tuple(
+        CloudGroup(
+            group.nodes,
+            "cloud" if len(groups) == 1 else f"cloud-{group.partition}",
+            *(group.kind, group.type, group.devices, cpus, mem_mb),
+        )
+        for group in groups
+    )
+
+
 def _named_apart(groups: list[NodeGroup]) -> tuple[NodeGroup, ...]:
     """Give each group its partition and node prefix: the kind alone where that is unique, else kind-type."""
     kinds = [group.kind for group in groups]

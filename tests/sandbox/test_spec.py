@@ -3,7 +3,7 @@
 import pytest
 
 from hetslurm.errors import SandboxError
-from hetslurm.sandbox import NodeGroup, parse_nodes
+from hetslurm.sandbox import NodeGroup, parse_cloud, parse_nodes
 
 
 def test_groups_get_a_partition_each_named_by_kind_where_that_is_enough() -> None:
@@ -39,3 +39,11 @@ def test_a_kind_without_type_is_just_counted() -> None:
 def test_a_wrong_word_is_named(text: str, word: str) -> None:
     with pytest.raises(SandboxError, match=word):
         parse_nodes(text)
+
+
+def test_one_kind_of_cloud_node_is_the_partition_cloud_and_several_say_which() -> None:
+    assert [(g.partition, g.nodes) for g in parse_cloud("cpu=8")] == [("cloud", 8)]
+    cpu, gpu = parse_cloud("cpu=1,gpu:a100:2=3", cpus=4)
+    assert (cpu.partition, gpu.partition) == ("cloud-cpu", "cloud-gpu")
+    assert (gpu.kind, gpu.type, gpu.devices, gpu.cpus) == ("gpu", "a100", 2, 4)
+    assert gpu.node_names()[0] == "cloud-gpu1"
