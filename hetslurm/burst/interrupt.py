@@ -27,6 +27,7 @@ from hetslurm.cloudburst.reconcile_values import COMING_UP, Sight
 from hetslurm.cluster import QueuedJob
 from hetslurm.daemon.log import Log
 from hetslurm.errors import HetslurmError, SlurmRefused
+from hetslurm.health.notices import Notice
 from hetslurm.slurm.protocol import JobUpdate, SlurmAdapter
 
 _NOTE = "interruptions"
@@ -45,9 +46,9 @@ class Interruptions:
         self.total = 0
 
     def look(
-        self, sight: Sight, providers: Mapping[str, Provider], told: Mapping[str, float] | None = None
+        self, sight: Sight, providers: Mapping[str, Provider], told: Mapping[str, Notice] | None = None
     ) -> tuple[Interruption, ...]:
-        """One step, or a few, of each. `told` are notices by node from the agents, Unix seconds.
+        """One step, or a few, of each. `told` are notices by node from the agents.
 
         Returns those under way. Raises LedgerError; an act that fails is tried again in the next look.
         """
@@ -96,7 +97,7 @@ class Interruptions:
             if after.progress.stage in (Stage.SIGNALLED, Stage.REQUEUED, Stage.OVER):
                 return  # what Slurm makes of it is seen in the next look
 
-    def _notices(self, sight: Sight, told: Mapping[str, float]) -> Iterator[tuple[Instance, float]]:
+    def _notices(self, sight: Sight, told: Mapping[str, Notice]) -> Iterator[tuple[Instance, float]]:
         by_token = {
             seen.token: seen.notice_at
             for found in sight.seen.values()
@@ -107,9 +108,12 @@ class Interruptions:
             if row.state is not InstanceState.LAUNCHED:
                 continue
             node = sight.slurm.nodes.get(row.node) if sight.slurm is not None else None
-            at = by_token.get(row.token, told.get(row.node))
+            since = row.launched_at if row.launched_at is not None else row.intended_at
+            at = by_token.get(row.token)
+            notice = told.get(row.node)
+            if at is None and notice is not None and notice.said_at >= since:
+                at = notice.at
             if at is None and node is not None and node.reason_at is not None:
-                since = row.launched_at if row.launched_at is not None else row.intended_at
                 at = reason_at(node.reason) if node.reason_at >= since else None
             if at is not None:
                 yield row, at

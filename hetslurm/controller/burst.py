@@ -25,6 +25,7 @@ from hetslurm.controller.burst_worker import Worker
 from hetslurm.controller.cycle import Plan
 from hetslurm.daemon.log import Log
 from hetslurm.errors import HetslurmError
+from hetslurm.health.notices import Notice
 from hetslurm.native.kernel import View
 from hetslurm.site import Site
 from hetslurm.slurm.protocol import SlurmAdapter
@@ -45,7 +46,7 @@ class Scene:
     cluster: Cluster | None = None
     plan: Plan | None = None
     view: View | None = None
-    told: Mapping[str, float] = field(default_factory=dict)
+    told: Mapping[str, Notice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from hetslurm.cloudburst.provider.protocol import Provider
 from hetslurm.cluster import Cluster
 from hetslurm.controller.burst_spill import SpillStep
 from hetslurm.daemon.log import Log
+from hetslurm.health.notices import Notice
 from hetslurm.slurm.protocol import SlurmAdapter
 
 
@@ -98,7 +99,7 @@ class Room:
             close_all(old.providers)
 
     def look(
-        self, cluster: Cluster | None, told: Mapping[str, float]
+        self, cluster: Cluster | None, told: Mapping[str, Notice]
     ) -> tuple[Look, tuple[Interruption, ...]]:
         """Reconcile, then follow interruptions, then fund raised limits. Raises LedgerError."""
         look = self.reconciler.look(cluster)

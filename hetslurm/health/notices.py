@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from hetslurm.health.columns import Columns
 
 
-def notices(board: Columns, since: Mapping[str, float] | None = None) -> dict[str, float]:
-    """By node: when it will be taken away, Unix seconds of our clock; nodes without a notice are not in it.
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a node said of its instance at `said_at`: it is taken away at `at`. Unix seconds of our clock.
 
-    `since` has when each node's present instance was launched: what an earlier instance of that name said
-    before is left out. A probe that fails later takes nothing back.
+    A node's next instance has the same name: what was said before it was launched was said by another.
     """
+
+    at: float
+    said_at: float
+
+
+def notices(board: Columns) -> dict[str, Notice]:
+    """By node; nodes without a notice are not in it. A probe that fails later takes nothing back."""
     table = board.probes["instance"]
     interrupted = table.values[table.place["interrupted"]]
     in_s = table.values[table.place["interrupt_in_s"]]
     found = {}
     for slot in np.flatnonzero(table.present() & (interrupted > 0)).tolist():
         node = int(table.node[slot])
-        sampled_at = float(table.on_node.sampled_at[node])
-        name = board.names[node]
-        if since is not None and sampled_at < since.get(name, 0.0):
-            continue
+        said_at = float(table.on_node.sampled_at[node])
         left_s = float(in_s[slot])
-        found[name] = sampled_at + (left_s if np.isfinite(left_s) else 0.0)
+        found[board.names[node]] = Notice(said_at + (left_s if np.isfinite(left_s) else 0.0), said_at)
     return found
 
 

@@ -15,7 +15,7 @@ from hetslurm.bus.board import Board
 from hetslurm.bus.wire import Report, decode, encode, probe_report
 from hetslurm.clock import SystemClock
 from hetslurm.errors import ProbeError
-from hetslurm.health.notices import notices, rebalances
+from hetslurm.health.notices import Notice, notices, rebalances
 from hetslurm.host.imds import Imds
 from hetslurm.host.instance import ACTION, REBALANCE, InstanceProbe, is_ec2, open_instance_probe
 from hetslurm.host.notice import parse_action
@@ -175,16 +175,15 @@ def test_the_board_says_which_node_goes_and_when() -> None:
     _reported(board, 1, "c1", {"interrupted": 1, "interrupt_in_s": 120, "rebalance": 1})
     _reported(board, 1, "c2", {"interrupted": 0, "rebalance": 1})
     _reported(board, 1, "c3", {"interrupted": 1})
-    assert notices(board) == {"c1": NOW - 1 + 120, "c3": NOW - 1}
+    assert notices(board) == {"c1": Notice(NOW - 1 + 120, NOW - 1), "c3": Notice(NOW - 1, NOW - 1)}
     assert rebalances(board) == {"c1", "c2"}
 
 
-def test_what_an_earlier_instance_of_the_node_said_counts_no_more() -> None:
+def test_a_notice_says_when_it_was_said_so_that_the_nodes_next_instance_is_not_taken_for_it() -> None:
     board = Board()
     _reported(board, 1, "c1", {"interrupted": 1, "interrupt_in_s": 120})
-    assert notices(board, {"c1": NOW + 300}) == {}
     _reported(board, 2, "c1", {"interrupted": 1, "interrupt_in_s": 100}, at=NOW + 400)
-    assert notices(board, {"c1": NOW + 300}) == {"c1": NOW + 499}
+    assert notices(board) == {"c1": Notice(NOW + 499, NOW + 399)}
 
 
 def test_a_notice_that_was_taken_back_is_gone() -> None:
