@@ -35,7 +35,7 @@ FIRST_RETRY_S, LAST_RETRY_S = 10.0, 600.0
 
 
 class Moving(msgspec.Struct, frozen=True):
-    """A move that was begun. `lift`: the job is to be released at its end: no hold but ours is on it."""
+    """A move that was begun. `lift`: once it is home the job is released: no hold but ours is on it."""
 
     way: str
     res_id: int
@@ -65,8 +65,9 @@ class Mover:
             raise ValueError(f"job {job.job_id} is not to go anywhere")
         reservation = self._book.reserve(move.wanted)
         res_id = reservation.res_id
-        self._book.note(home_key(res_id), msgspec.json.encode(Home.of(job)).decode())
-        moving = Moving(OUT, res_id, job.job_id, lift=True, why=judged.why)
+        home = Home.of(job)
+        self._book.note(home_key(res_id), msgspec.json.encode(home).decode())
+        moving = Moving(OUT, res_id, job.job_id, lift=not home.is_nowhere, why=judged.why)
         self._begin(moving)
         record = spilled_record(job.admin_comment, move.decision, move.chosen, res_id)
         update = replace(move.update, admin_comment=record)
@@ -97,6 +98,10 @@ class Mover:
             job = self._adapter.read_job(job_id).job
         except SlurmRefused:
             self._give_back(reservation.res_id, f"its job is gone ({why})")
+            return
+        begun = next((one for one in self._under_way() if one.res_id == reservation.res_id), None)
+        if begun is not None and begun.way == OUT:
+            self._undo(begun, reservation, why)
             return
         if not self._is_there(job, reservation):
             if job.state == "PENDING" or job.partition != reservation.wanted.partition:
@@ -183,13 +188,11 @@ class Mover:
             self._give_back(moving.res_id, "its job is gone")
             self._done(moving.res_id)
             return
-        home = self._home(moving.res_id)
-        lift = not (home and home.is_nowhere)
         if self._is_there(job, reservation):
-            self._begin(moving := msgspec.structs.replace(moving, way=HOMEWARD, why=why, lift=lift))
+            self._begin(moving := msgspec.structs.replace(moving, way=HOMEWARD, why=why))
             self._go_home(moving, job)
             return
-        if job.priority == 0 and lift:
+        if job.priority == 0 and moving.lift:
             with suppress(SlurmRefused):  # it runs, or is over
                 self._release(moving.job_id, f"not moved: {why}")
         self._give_back(moving.res_id, f"not moved: {why}")

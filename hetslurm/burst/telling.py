@@ -29,13 +29,16 @@ class Telling:
         self._told = {job: told for job, told in self._told.items() if job in job_ids}
 
     def tell(self, job: QueuedJob, why: str) -> None:
-        """In the job's record. Raises SlurmUnavailable."""
+        """In the job's record, if that still is what it was in `job`. Raises SlurmUnavailable."""
         now = self._clock.monotonic()
         told, at = self._told.get(job.job_id, ("", float("-inf")))
         if told == why or now - at < TELL_EVERY_S:
             return
-        self._told[job.job_id] = (why, now)
         try:
+            found = self._adapter.read_job(job.job_id).job
+            if (found.state, found.admin_comment) != (job.state, job.admin_comment):
+                return  # it moved since the queue was read
+            self._told[job.job_id] = (why, now)
             tell_why(self._adapter, job, WAITS + why)
         except SlurmRefused as error:
             self._log.warning("job not told", job=job.job_id, why=error)

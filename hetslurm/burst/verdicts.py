@@ -79,7 +79,10 @@ class Judge:
         self.waiting = waiting_jobs(cluster, policy)
         ours = {one.job.job_id for one in self.waiting}
         others = replace(cluster, jobs=tuple(job for job in cluster.jobs if job.job_id not in ours))
-        self._depth = sum(job.state == "PENDING" for job in cluster.jobs)
+        self._depth = sum(
+            job.state == "PENDING" and job.priority > 0 and job.partition not in policy.partitions
+            for job in cluster.jobs
+        )
         self._views = Views(
             cluster,
             site,
@@ -164,13 +167,20 @@ class Judge:
         update = replace(bind(one.request, asked, one.record.pins, chosen), nodes=count)
         update = without_leftovers(update, one, chosen)
         limit_s = limit_of(job, update.time_limit_min)
-        free = [name for name in self._pool_nodes(chosen) if name not in self._given]
+        pool = next(pool for pool in self._views.cloud if pool.name == chosen.pool)
+        free = [name for name in pool.node_names if name not in self._given]
+        # What a target of before asked for stays where this one asks for nothing.
+        mem_mb = update.mem_mb_per_node or job.mem_mb_per_node
         most = self._policy.spill.max_nodes_per_job
         worst = worst_case(offer.pool, self._policy.retry, nodes=count, limit_s=limit_s or 0.0)
         max_cost = one.request.max_cost_micro
         stops = (
             ("it has no time limit", limit_s is None),
             (f"it wants {count} nodes, and {most} may go", count > most),
+            (
+                f"it wants {mem_mb} MiB, and a node there has {pool.mem_mb_per_node}",
+                mem_mb > pool.mem_mb_per_node,
+            ),
             (f"it wants {count} nodes of {chosen.partition}, {len(free)} are free", len(free) < count),
             (
                 f"a run may cost {text_of(worst.attempt_micro)}, and max_cost is {text_of(max_cost or 0)}",
@@ -197,9 +207,6 @@ class Judge:
         if stop:
             return Judged(one, Verdict.WAIT, stop, wait_s, move)
         return Judged(one, Verdict.SPILL, why, wait_s, move)
-
-    def _pool_nodes(self, chosen: Candidate) -> tuple[str, ...]:
-        return next(pool.node_names for pool in self._views.cloud if pool.name == chosen.pool)
 
     def _decide(self, one: Waiting, asked: Asked, partition: str, *, cloud: bool) -> Decision:
         longest = max((target.time_s for target in one.request.targets), default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from hetslurm.burst.move import UNDER_WAY
 from hetslurm.cloudburst.policy import Cap, Level, Period
 from hetslurm.cloudburst.worst_case import worst_case
+from hetslurm.errors import LedgerError, SlurmUnavailable
 
 Make = Callable[..., Any]
 ALLOW = "target=cpu,cpus=16,time=1:00:00;preemptible=yes;burst=allow"
 STEPS = frozenset({"hold", "update_job", "release", "reserve", "note"})
+ASKED = frozenset({"hold", "update_job", "release", "read_job"})
+WRITTEN = frozenset({"reserve", "note", "release"})
 
 
 class Died(BaseException):
@@ -24,25 +28,27 @@ class Died(BaseException):
 class Fate:
     """Kills at the `at`-th step of all, before or after its effect; 0: never."""
 
-    def __init__(self, at: int, *, after: bool) -> None:
+    def __init__(self, at: int, *, after: bool, error: BaseException | None = None) -> None:
         self.at, self.after, self.count = at, after, 0
+        self.error = error or Died()
 
-    def over(self, thing: Any) -> Any:
+    def over(self, thing: Any, steps: frozenset[str] = STEPS) -> Any:
         """The thing, with this fate over its steps."""
-        return _Doomed(thing, self)
+        return _Doomed(thing, self, steps)
 
 
 class _Doomed:
-    def __init__(self, thing: Any, fate: Fate) -> None:
+    def __init__(self, thing: Any, fate: Fate, steps: frozenset[str]) -> None:
         object.__setattr__(self, "_thing", thing)
         object.__setattr__(self, "_fate", fate)
+        object.__setattr__(self, "_steps", steps)
 
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self._thing, name, value)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._thing, name)
-        if name not in STEPS:
+        if name not in self._steps:
             return found
 
         def step(*arguments: Any, **options: Any) -> Any:
@@ -50,10 +56,10 @@ class _Doomed:
             fate.count += 1
             mine = fate.count == fate.at
             if mine and not fate.after:
-                raise Died
+                raise fate.error
             result = found(*arguments, **options)
             if mine:
-                raise Died
+                raise fate.error
             return result
 
         return step
@@ -184,6 +190,34 @@ def test_a_crash_before_a_job_is_moved_frees_its_money_when_the_cloud_is_shut(
         desk.step()
         check_whole(desk, job, only=False)
         assert desk.job(1).partition == "cpu"
+
+
+@pytest.mark.parametrize("error", [SlurmUnavailable("no answer"), LedgerError("the disk is full")])
+@pytest.mark.parametrize("only", [False, True])
+def test_an_answer_that_is_lost_or_a_full_disk_at_any_step_is_survived(
+    make_desk: Make, make_job: Make, make_only: Make, error: Exception, only: bool
+) -> None:
+    job = make_only(1) if only else make_job(1, ALLOW)
+    for at in range(1, 200):
+        for after in (False, True):
+            desk, fate = tight_desk(make_desk, job), Fate(at, after=after, error=error)
+            ours = isinstance(error, SlurmUnavailable)
+            slurm = fate.over(desk.slurm, ASKED) if ours else desk.slurm
+            desk.open(slurm=slurm, book=desk.book if ours else fate.over(desk.book, WRITTEN))
+            for _ in range(2):
+                with suppress(SlurmUnavailable, LedgerError):
+                    leave_and_return(desk)
+                check_no_free_ride(desk)
+                desk.clock.advance(60)
+            if fate.count < at:
+                return
+            desk.step()
+            desk.clock.advance(60)
+            desk.step()
+            check_no_free_ride(desk)
+            check_whole(desk, job, only=only)
+            assert desk.job(1).partition == "cloud"
+    pytest.fail("it has no end")
 
 
 def tight_desk(make_desk: Make, job: Any) -> Any:

@@ -191,6 +191,29 @@ def test_a_job_that_moved_since_the_queue_was_read_is_left_alone(make_desk: Make
     assert len(desk.book.open_reservations()) == 1
 
 
+def test_a_queue_that_was_read_before_a_move_does_not_undo_its_record(
+    make_desk: Make, make_only: Make
+) -> None:
+    desk = make_desk(make_only(1))
+    stale = desk.slurm.cluster
+    desk.step()
+    moved, record = desk.slurm.cluster, desk.record(1)
+    adapter = FakeSlurm(moved)
+    desk.slurm.cluster = stale
+    for price in (0, 400_000):
+        desk.price_micro = price
+        desk.open(slurm=adapter)
+        desk.step()
+    assert adapter.calls == []
+    assert adapter.read_job(1).job.admin_comment == json.dumps(record, separators=(",", ":"))
+
+
+def test_memory_that_no_node_there_has_keeps_a_job(make_desk: Make, make_job: Make) -> None:
+    desk = make_desk(make_job(1, ALLOW, mem_mb_per_node=65537))
+    assert desk.step().spilled == 0
+    assert desk.slurm.calls == []
+
+
 def test_what_is_told_is_not_written_again_and_again(make_desk: Make, make_only: Make) -> None:
     desk = make_desk(make_only(1))
     desk.price_micro = 0
