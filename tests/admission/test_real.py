@@ -166,6 +166,24 @@ def test_a_job_leaves_for_its_nodes_and_comes_home_as_it_was(
     yard.slurm.run(["scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=a test"])
 
 
+def test_a_job_of_two_nodes_that_may_only_burst_gets_two_of_its_own(yard: Yard) -> None:
+    script = "#!/bin/sh\n#HET target=cpu nodes=2 cpus=16 time=5\n#HET burst=only preemptible=yes\ntrue\n"
+    job_id = yard.slurm.submit(script, "-o", "/dev/null")
+    spiller = yard.spiller()
+    assert yard.step(spiller).spilled == 1
+    there = yard.detail(job_id)
+    assert (there.job.partition, there.job.nodes, there.job.cpus) == ("cloud", 2, 32)
+    assert (there.required_nodes, there.job.priority) == ("cloud[1-2]", 1)
+    (reservation,) = yard.book.open_reservations()
+    assert reservation.wanted.node_names == ("cloud1", "cloud2")
+    spiller.mover.return_home(reservation, "a test")
+    home = yard.adapter.read_job(job_id)
+    assert (home.required_nodes, home.job.priority, home.job.reason) == ("", 0, "JobHeldUser")
+    assert yard.step(spiller).spilled == 1
+    assert yard.detail(job_id).required_nodes == "cloud[1-2]"
+    yard.close(job_id)
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_a_controller_that_dies_between_two_steps_leaves_the_job_whole(
