@@ -216,6 +216,16 @@ def test_a_zone_without_a_subnet_of_ours_is_quoted_nothing_and_launches_nothing(
     _seen(launched[f"{cloud.cluster}-c2-1"])
 
 
+def test_without_subnets_and_zones_ec2_chooses_and_the_dearest_zone_is_quoted(cloud: Cloud) -> None:
+    provider = cloud.open(subnets=())
+    assert {(quote.purchase, quote.zone) for quote in provider.quotes(POOL)} == {
+        (Purchase.SPOT, ""),
+        (Purchase.ON_DEMAND, ""),
+    }
+    launched = provider.launch([cloud.order("c1", zone="")])
+    assert _seen(launched[f"{cloud.cluster}-c1-1"]).zone.startswith(REGION)
+
+
 def test_a_template_that_does_not_exist_is_a_configuration_to_mend(cloud: Cloud) -> None:
     provider = cloud.open(launch_template="nobody's", image="", conf_server="", slurm_key="")
     error = _error(provider.launch([cloud.order("c1")])[f"{cloud.cluster}-c1-1"])

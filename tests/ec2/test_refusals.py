@@ -65,13 +65,18 @@ def test_a_request_has_a_token_a_price_and_every_tag() -> None:
                 "MaxResults": 1000,
             },
         )
+        override = {
+            "InstanceType": "c5.large",
+            "AvailabilityZone": "eu-central-1a",
+            "MaxPrice": "0.150000",
+        }
         expected = {
             "Type": "instant",
             "ClientToken": client_token(one, "hpc"),
             "LaunchTemplateConfigs": [
                 {
                     "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "$Default"},
-                    "Overrides": [{"InstanceType": "c5.large", "MaxPrice": "0.150000"}],
+                    "Overrides": [override],
                 }
             ],
             "TargetCapacitySpecification": {"TotalTargetCapacity": 1, "DefaultTargetCapacityType": "spot"},

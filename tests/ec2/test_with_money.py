@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hetslurm.burst.interrupt import Interruptions
 from hetslurm.burst.launch import Launch
 from hetslurm.burst.launch_work import NotStarted, Started
 from hetslurm.burst.providers import open_providers
@@ -17,8 +18,12 @@ from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.values import Instance, InstanceState, Payer, Wanted
 from hetslurm.cloudburst.policy import Cap, CloudPool, Level, Period, Policy, Purchase
 from hetslurm.cloudburst.provider.protocol import Provider, SeenState
+from hetslurm.cloudburst.reconcile_values import Sight
 from hetslurm.cloudburst.worst_case import worst_case
+from hetslurm.cluster import Cluster
 from hetslurm.daemon.log import Log
+from hetslurm.health.notices import Notice
+from hetslurm.slurm.fake import FakeSlurm
 
 from .conftest import KIND, REGION, Cloud, site
 
@@ -175,3 +180,27 @@ def test_an_aws_that_does_not_answer_keeps_the_intent_and_its_money(rig: Rig) ->
     assert time.monotonic() - begun < 30
     assert not any(outcome.final for outcome in outcomes.values())  # type: ignore[attr-defined]
     assert {row.state for row in rig.book.instances()} == {InstanceState.INTENT}
+
+
+class Audit:
+    """Nobody reads it here."""
+
+    def note(self, action: str, **words: object) -> None:
+        del action, words
+
+
+@pytest.mark.parametrize(("said_s", "follows"), [(-1.0, 0), (1.0, 1)])
+def test_an_agents_notice_is_its_own_instances_and_not_the_next_ones(
+    rig: Rig, said_s: float, follows: int
+) -> None:
+    rig.launch(rig.intend())
+    rows = rig.book.instances()
+    (row,) = [one for one in rows if one.node == "c1"]
+    assert row.launched_at is not None
+    said_at = row.launched_at + said_s
+    slurm = FakeSlurm(Cluster("hpc", (22, 5, 8), rig.clock.now(), (), (), ()))
+    interruptions = Interruptions(rig.book, slurm, Audit(), log=Log(out=rig.out), clock=rig.clock)
+    sight = Sight(rig.clock.now(), rig.policy, None, {}, tuple(rows), rig.book.open_reservations())
+    under_way = interruptions.look(sight, rig.providers, {"c1": Notice(said_at + 120, said_at)})
+    assert [(one.node, one.at) for one in under_way] == [("c1", said_at + 120)] * follows
+    assert interruptions.total == follows

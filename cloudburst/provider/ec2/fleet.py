@@ -33,6 +33,8 @@ def fleet_request(
     override: dict[str, Any] = {"InstanceType": order.pool.instance_type}
     if subnet:
         override["SubnetId"] = subnet
+    elif order.zone:
+        override["AvailabilityZone"] = order.zone
     is_spot = order.purchase is Purchase.SPOT
     request: dict[str, Any] = {
         "Type": "instant",

@@ -47,6 +47,9 @@ class Quotes:
         for purchase in pool.purchases:
             if purchase is Purchase.SPOT:
                 seen_at, by_zone = self._spot_micro(kind)
+                if by_zone:
+                    # Where EC2 or the template chooses the zone, it may be the dearest.
+                    by_zone = {**by_zone, "": max(by_zone.values())}
                 found += [
                     Quote(kind, purchase, zone, by_zone[zone], on_demand or 0, seen_at)
                     for zone in zones
