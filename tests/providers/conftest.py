@@ -84,6 +84,11 @@ class Here:
         found = family.marked(self.folder(instance_id).path) | ({own} if own else set())
         return found | family.descendants(pid for pid, _ in found)
 
+    def family(self, instance_id: str) -> set[family.Member]:
+        """Who was written down as belonging to it."""
+        members = self.folder(instance_id).read("family.json").get("members")
+        return {(pid, at) for pid, at in members} if isinstance(members, list) else set()
+
     def wait_for_nothing_of(self, instance_id: str) -> None:
         """Until no process of it is left, its own included."""
         wait_for(f"nothing of {instance_id} is left", lambda: not self.processes(instance_id))

@@ -102,7 +102,7 @@ def test_an_instance_whose_own_process_was_killed_has_ended_and_leaves_nothing(
     here = make_here(start_command=("sh", "-c", "(setsid env -i sleep 601 &) ; sleep 600"))
     launched = here.launch(order())
     folder = here.folder(launched.instance_id)
-    wait_for("its family is known", lambda: len(folder.read("family.json").get("members") or ()) >= 3)  # type: ignore[arg-type]
+    wait_for("its family is known", lambda: len(here.family(launched.instance_id)) >= 3)
     processes = here.processes(launched.instance_id)
     os.kill(int(str(folder.read("begun.json")["pid"])), signal.SIGKILL)
     here.wait_for(launched.instance_id, SeenState.ENDED)
