@@ -43,6 +43,7 @@ def refusals(
         ),
         ("its author named a partition", "p" in pins),
         ("it is an array: submit its tasks as jobs", job.array_job_id is not None),
+        ("it is a component of a heterogeneous job", job.het_offset is not None),
         ("it waits for other jobs", job.reason.startswith("Dependency")),
         ("it may not begin yet", job.reason == "BeginTime" and not is_held),
         (

@@ -27,7 +27,8 @@ def tell_why(adapter: SlurmAdapter, job: QueuedJob, why: str) -> None:
     told = with_why(job.admin_comment, why)
     with suppress(SlurmRefused):
         if told is not None:
-            adapter.update_job(job.job_id, JobUpdate(admin_comment=told))
+            comment = JobUpdate(admin_comment=told)
+            adapter.update_job(job.job_id, comment, leads_het_job=job.leads_het_job)
     if job.state == "RUNNING":
         with suppress(SlurmRefused):
             adapter.notify(job.job_id, f"hetslurm: {why}")

@@ -238,7 +238,6 @@ def _refused_details(detail: JobDetail | None) -> tuple[str, ...]:
         ("it waits for other jobs", bool(detail.dependency)),
         ("it has a reservation", bool(detail.reservation)),
         ("its author named nodes", bool(detail.required_nodes)),
-        ("it is part of a heterogeneous job", detail.het_job_id is not None),
     )
     return tuple(text for text, holds in found if holds)
 

@@ -62,7 +62,6 @@ DETAIL_COLUMNS = QUEUE_COLUMNS | {
     "RestartCnt": _NUMBER,
     "Command": 512,
     "WorkDir": 512,
-    "HetJobID": _NUMBER,
 }
 _MAY_BE_CUT = frozenset({"Name", "Command", "WorkDir"})
 
@@ -159,7 +158,6 @@ def detail_of_row(fields: dict[str, str]) -> JobDetail:
         command=_text(fields["Command"]),
         work_dir=_text(fields["WorkDir"]),
         tres=tuple(parse_tres(fields["tres-alloc"]).items()),
-        het_job_id=int(leader) if (leader := fields["HetJobID"]).isdigit() and leader != "0" else None,
     )
 
 

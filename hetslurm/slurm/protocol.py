@@ -16,7 +16,7 @@ class JobDetail:
 
     `features`, `required_nodes` and `dependency` are as the author wrote them ("" when not given).
     `tres` is what Slurm says it asked for or got in all: {"cpu": 4, "gres/gpu": 1}; memory in MiB.
-    `eligible_at` is Unix seconds. `het_job_id` is the leader's id of a heterogeneous job, None: it is none.
+    `eligible_at` is Unix seconds.
     """
 
     job: QueuedJob
@@ -29,7 +29,6 @@ class JobDetail:
     command: str = ""
     work_dir: str = ""
     tres: tuple[tuple[str, int], ...] = ()
-    het_job_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

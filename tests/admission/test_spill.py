@@ -95,6 +95,7 @@ def test_a_deadline_at_risk_and_a_deep_queue_are_triggers(
         ({"reason": "Dependency"}, {}, ALLOW),
         ({"reason": "BeginTime"}, {}, ALLOW),
         ({"array_job_id": 1, "array_task": "1-4"}, {}, ALLOW),
+        ({"het_offset": 0}, {}, ALLOW),
         ({"time_limit_min": None}, {}, "target=cpu,cpus=16;preemptible=yes;burst=allow"),
         ({}, {"deny_accounts": frozenset({"phys"})}, ALLOW),
         ({}, {"accounts": frozenset({"bio"})}, ALLOW),
