@@ -142,7 +142,7 @@ def cloud_site(make_session_sandbox: Callable[..., Sandbox]) -> Iterator[CloudSi
         # What one test does to an offering is not to last into the next.
         burst_toml="[retry.cooldown_s]\ncapacity = 0\n",
         cloud=(
-            CloudGroup(8, boot_s=0.2, boot_timeout_s=30, idle_s=3),
+            CloudGroup(9, boot_s=0.2, boot_timeout_s=30, idle_s=3),
             CloudGroup(1, "late", boot_s=0.2, boot_timeout_s=2, idle_s=3),
         ),
     )
