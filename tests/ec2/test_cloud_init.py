@@ -65,6 +65,18 @@ def test_slurmd_says_that_the_machine_has_booted_who_it_is_and_where_its_configu
     assert "Delegate=yes" in unit
 
 
+def test_slurms_own_slurmd_takes_these_options() -> None:
+    unit = _files(SETTINGS)["/etc/systemd/system/hetslurm-slurmd.service"]["content"]
+    (line,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    words = (
+        line.removeprefix("ExecStart=").replace("$NODE", "c1").replace("$CONF_SERVER", "127.0.0.1:1").split()
+    )
+    # -C prints the hardware and ends.
+    done = subprocess.run([*words, "-C"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("NodeName=")
+
+
 def test_it_fits_into_what_ec2_takes_and_says_when_it_does_not() -> None:
     assert len(user_data(WITH_BUS).encode()) < MAX_BYTES
     with pytest.raises(ConfigError, match="EC2 takes 16384"):
