@@ -116,8 +116,8 @@ def program_text(
         "#!/bin/sh\n"
         "# Written by `hetslurm burst conf --write`. Slurm gives it no PATH, and its output no place.\n"
         f"{exports}"
-        "umask 077\n"
-        f"if true >>{shlex.quote(log)}; then exec >>{shlex.quote(log)} 2>&1; else exec >/dev/null 2>&1; fi\n"
+        f"if (umask 077; true >>{shlex.quote(log)}); then exec >>{shlex.quote(log)} 2>&1; "
+        "else exec >/dev/null 2>&1; fi\n"
         f'exec {shlex.quote(python)} -P -m hetslurm burst {command} --config {shlex.quote(config)} -- "$@"\n'
     )
 

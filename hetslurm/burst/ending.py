@@ -22,8 +22,6 @@ def end_instances(
     The names of the nodes whose instances are paid. One that was never launched, as far as the provider
     shows, is left to the reconciler: whoever launches it may be at work.
     """
-    nodes = [instance.node for instance in instances]
-    _forget(power, nodes)
     paid: set[str] = set()
     by_provider: dict[str, list[Instance]] = {}
     for instance in instances:
@@ -34,7 +32,8 @@ def end_instances(
             power.log.error("burst end", provider=name, why="burst.toml does not have this provider")
         else:
             paid.update(_end_at(power, provider, of_provider, why, patience_s))
-    _forget(power, nodes)  # the reconciler may have seen one alive meanwhile
+    # Only now: slurmctld may have had a word to say to its slurmd until then.
+    _forget(power, [instance.node for instance in instances])
     return frozenset(paid)
 
 

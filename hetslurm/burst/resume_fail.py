@@ -21,20 +21,23 @@ def resume_fail(power: Power, nodes: Sequence[str], *, patience_s: float = PATIE
     wanted = set(nodes)
     live = {instance.node: instance for instance in power.book.instances() if instance.node in wanted}
     for instance in live.values():
-        _rest(power, instance)
-    reasons = {node: reason_of("boot", _why(power, live.get(node))) for node in nodes}
+        if instance.instance_id:
+            _rest(power, instance)
+    reasons = {node: _reason(power, live.get(node)) for node in nodes}
     give_up(power.slurm, power.log, reasons)
     paid = end_instances(power, list(live.values()), "it did not join the cluster", patience_s=patience_s)
     power.log.warning("burst resume failed", nodes=" ".join(nodes), ended=len(paid))
     return paid
 
 
-def _why(power: Power, instance: Instance | None) -> str:
+def _reason(power: Power, instance: Instance | None) -> str:
     if instance is None:
-        return "nothing was started for this node"
+        return reason_of("boot", "nothing was started for this node")
     pool = power.policy.pool_of(instance.partition)
     within = f" within {pool.boot_timeout_s:g} s" if pool else ""
-    return f"{instance.instance_id or instance.token} did not join the cluster{within}"
+    if not instance.instance_id:
+        return reason_of("unavailable", f"{instance.provider} did not say that it was launched{within}")
+    return reason_of("boot", f"{instance.instance_id} did not join the cluster{within}")
 
 
 def _rest(power: Power, instance: Instance) -> None:
@@ -48,5 +51,5 @@ def _rest(power: Power, instance: Instance) -> None:
             instance.purchase,
             trouble,
             until,
-            f"{instance.instance_id or instance.token} did not join the cluster",
+            f"{instance.instance_id} did not join the cluster",
         )

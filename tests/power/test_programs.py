@@ -172,6 +172,16 @@ def test_a_boot_that_failed_is_paid_and_its_offering_rests(desk: Desk) -> None:
     assert desk.book.reservation(reservation.res_id).spent_micro == desk.cloud.spent_micro(60) > 0
 
 
+def test_a_launch_that_nobody_confirmed_rests_no_offering(desk: Desk) -> None:
+    desk.money("cloud1")
+    desk.cloud.is_down = True
+    boot(desk.power(), ("cloud1",))
+    resume_fail(desk.power(), ("cloud1",))
+    assert desk.reason("cloud1") == ("hetslurm: unavailable: p did not say that it was launched within 300 s")
+    assert "configuration" not in [rest.trouble for rest in desk.book.cooled()]
+    assert [i.state for i in desk.book.instances()] == [InstanceState.INTENT]  # the reconciler's to look up
+
+
 def test_nodes_are_busy_as_long_as_their_run_lives(tmp_path: Path) -> None:
     assert read_busy(tmp_path) == frozenset()
     with busy(tmp_path, BOTH):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,24 @@ def test_resume_twice_and_at_once_starts_one_instance(cloud) -> None:
     ends = [cloud.program("suspend", "cloud2") for _ in range(4)]
     assert [end.wait(60) for end in ends] == [0, 0, 0, 0]
     cloud.until_powered_down("cloud2")
+
+
+def test_resume_killed_at_any_moment_and_run_again_starts_one_instance(cloud) -> None:
+    cloud.money(("cloud8",))
+    for moment_s in (0.3, 0.5, 0.6, 0.7, 0.8, 1.0):
+        run = cloud.program("resume", "cloud8")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(moment_s)
+        run.kill()
+        run.wait(60)
+        assert len(cloud.alive("cloud8")) <= 1
+
+    assert cloud.program("resume", "cloud8").wait(60) == 0
+    assert len(cloud.alive("cloud8")) == 1
+    assert len(cloud.instances("cloud8")) == 1
+
+    assert cloud.program("suspend", "cloud8").wait(60) == 0
+    cloud.until_powered_down("cloud8")
 
 
 def test_no_capacity_sends_the_job_back_at_once_and_says_so_on_the_node(cloud) -> None:
