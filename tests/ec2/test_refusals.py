@@ -111,6 +111,47 @@ def test_a_token_is_the_same_for_the_same_try_only() -> None:
     assert all(len(token) == 64 and token.isascii() for token in tokens)
 
 
+def _with_client_token(ec2: Stubber, token: str, *ids: str) -> None:
+    request = dict.fromkeys(
+        (
+            "Type",
+            "LaunchTemplateConfigs",
+            "TargetCapacitySpecification",
+            "OnDemandOptions",
+            "TagSpecifications",
+        ),
+        ANY,
+    )
+    errors = [] if ids else [{"ErrorCode": "RequestLimitExceeded", "ErrorMessage": "no"}]
+    answer = {"Instances": [{"InstanceIds": list(ids)}] if ids else [], "Errors": errors}
+    ec2.add_response("create_fleet", answer, {**request, "ClientToken": token})
+
+
+def test_a_fleet_that_started_nothing_is_not_asked_about_again_but_another_one_made() -> None:
+    one = _order("c1")
+    with stubbed() as (provider, ec2, _):
+        for answered in range(2):
+            _nothing_there(ec2)
+            _with_client_token(ec2, client_token(one, "hpc", answered))
+            assert _trouble(provider.launch([one])[one.token]) is Trouble.THROTTLE
+        _nothing_there(ec2)
+        _with_client_token(ec2, client_token(one, "hpc", 2), "i-1")
+        _nothing_there(ec2)
+        assert isinstance(provider.launch([one])[one.token], Seen)
+
+
+def test_a_call_without_an_answer_is_made_again_with_the_same_token() -> None:
+    one = _order("c1")
+    with stubbed() as (provider, ec2, _):
+        _nothing_there(ec2)
+        ec2.add_client_error("create_fleet", "InternalError", "no", http_status_code=500)
+        assert _trouble(provider.launch([one])[one.token]) is Trouble.UNAVAILABLE
+        _nothing_there(ec2)
+        _with_client_token(ec2, client_token(one, "hpc"), "i-1")
+        _nothing_there(ec2)
+        assert isinstance(provider.launch([one])[one.token], Seen)
+
+
 @pytest.mark.parametrize(
     ("code", "trouble"),
     [

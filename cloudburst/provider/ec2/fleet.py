@@ -16,18 +16,29 @@ from hetslurm.cloudburst.provider.ec2.tags import CLUSTER, as_aws
 from hetslurm.cloudburst.provider.protocol import Order, ProviderError, Trouble
 
 
-def client_token(order: Order, cluster: str) -> str:
+def client_token(order: Order, cluster: str, answered: int = 0) -> str:
     """64 letters that are the same for the same try: the order's token at one offering.
 
     Another offering is another request, which AWS would refuse under the same token. Prices and deadlines
     are not in it: with others, AWS refuses (IdempotentParameterMismatch), and that is right.
+
+    `answered`: how often AWS has said that this try started nothing. The same again would be told the same
+    again; after no answer at all, it must be.
     """
-    words = (cluster, order.token, order.pool.instance_type, str(order.purchase), order.zone)
+    words = [cluster, order.token, order.pool.instance_type, str(order.purchase), order.zone]
+    if answered:
+        words.append(str(answered))
     return sha256("\0".join(words).encode()).hexdigest()
 
 
 def fleet_request(
-    order: Order, *, template: Mapping[str, str], subnet: str, max_price: str, tags: Mapping[str, str]
+    order: Order,
+    *,
+    template: Mapping[str, str],
+    subnet: str,
+    max_price: str,
+    tags: Mapping[str, str],
+    answered: int = 0,
 ) -> dict[str, Any]:
     """Arguments of create_fleet. `max_price`: dollars an hour, for spot. `template`: a template's spec."""
     override: dict[str, Any] = {"InstanceType": order.pool.instance_type}
@@ -38,7 +49,7 @@ def fleet_request(
     is_spot = order.purchase is Purchase.SPOT
     request: dict[str, Any] = {
         "Type": "instant",
-        "ClientToken": client_token(order, tags[CLUSTER]),
+        "ClientToken": client_token(order, tags[CLUSTER], answered),
         "LaunchTemplateConfigs": [{"LaunchTemplateSpecification": dict(template), "Overrides": [override]}],
         "TargetCapacitySpecification": {
             "TotalTargetCapacity": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from hetslurm.clock import Clock
 from hetslurm.cloudburst.policy import CloudPool
 from hetslurm.cloudburst.provider.ec2 import tags as names
 from hetslurm.cloudburst.provider.ec2.errors import error_of
-from hetslurm.cloudburst.provider.ec2.fleet import fleet_request, launched_id
+from hetslurm.cloudburst.provider.ec2.fleet import client_token, fleet_request, launched_id
 from hetslurm.cloudburst.provider.ec2.pace import Pace
 from hetslurm.cloudburst.provider.ec2.prices import micro_to_text, usd_of_micro
 from hetslurm.cloudburst.provider.ec2.settings import Ec2Settings
@@ -42,6 +43,8 @@ class Launch:
     until: float
     quotes: Callable[[CloudPool], tuple[Quote, ...]]
     subnet_of: Callable[[Order], str]
+    # By client token: how often AWS said that it started nothing. Lives as long as the provider.
+    answered: Counter[str]
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _refused: dict[tuple[str, ...], ProviderError] = field(default_factory=dict)
 
@@ -68,12 +71,14 @@ class Launch:
 
     def _ask(self, order: Order, quote: Quote, template: dict[str, str], subnet: str) -> Launched:
         tags = names.launch_tags(order, self.settings.cluster, quote.price_micro, self.settings.tags)
+        first = client_token(order, self.settings.cluster)
         request = fleet_request(
             order,
             template=template,
             subnet=subnet,
             max_price=usd_of_micro(order.max_price_micro, self.settings.usd_rate),
             tags=tags,
+            answered=self.answered[first],
         )
         begun = self.clock.now()
         try:
@@ -82,6 +87,7 @@ class Launch:
             raise error_of(error, f"launching {order.pool.instance_type} for {order.node}") from error
         found = launched_id(answer, order)
         if isinstance(found, ProviderError):
+            self.answered[first] += 1
             return found
         return Seen(
             instance_id=found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -69,6 +70,7 @@ class Ec2Provider:
         self._templates = Templates(settings, ec2)
         self._pace = Pace(settings.calls_per_s, CALL_BURST, clock)
         self._pool = ThreadPoolExecutor(settings.calls_at_once, "hetslurm-ec2")
+        self._answered: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._subnet_of: dict[str, str] | None = None
 
@@ -96,6 +98,7 @@ class Ec2Provider:
             until=self._clock.monotonic() + LAUNCH_S,
             quotes=self.quotes,
             subnet_of=self._subnet,
+            answered=self._answered,
         )
         results |= self._prepared(wanted)
         asked = [order for order in wanted.values() if order.token not in results]
