@@ -34,7 +34,7 @@ class Waiting:
 
 
 def waiting_jobs(cluster: Cluster, policy: Policy) -> list[Waiting]:
-    """Pending jobs that may burst and did not yet, as Slurm ranks them, then as they were submitted.
+    """Pending jobs that may burst and did not yet, as Slurm ranks them; held ones have no rank: by age.
 
     A burst=only job may be held in a cloud partition, where it once was to run.
     """
@@ -48,7 +48,22 @@ def waiting_jobs(cluster: Cluster, policy: Policy) -> list[Waiting]:
         request = request_of(record, job)
         if request is not None and asks(request) != "never":
             found.append(Waiting(job, record, request))
-    return sorted(found, key=lambda one: (-one.job.priority, one.job.submit_at, one.job.job_id))
+    return _in_order(found)
+
+
+def _in_order(jobs: list[Waiting]) -> list[Waiting]:
+    """Ranked jobs and held ones, each in their order; of the two that are next, the one that waits longer."""
+    ranked = [one for one in jobs if one.job.priority > 0]
+    ranked.sort(key=lambda one: (-one.job.priority, one.job.submit_at, one.job.job_id))
+    held = [one for one in jobs if one.job.priority == 0]
+    held.sort(key=lambda one: (one.job.submit_at, one.job.job_id))
+    merged: list[Waiting] = []
+    ranked.reverse()
+    held.reverse()
+    while ranked and held:
+        longer = ranked if ranked[-1].job.submit_at <= held[-1].job.submit_at else held
+        merged.append(longer.pop())
+    return merged + ranked[::-1] + held[::-1]
 
 
 def request_of(record: Record, job: QueuedJob) -> Request | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hetslurm.burst.no_policy import NoPolicy
+from hetslurm.burst.waiting import waiting_jobs
 from hetslurm.cloudburst.ledger.values import ReservationState
 from hetslurm.cloudburst.money import text_of
 from hetslurm.cloudburst.policy import Cap, Level, Period, Spill
@@ -213,6 +214,23 @@ def test_memory_that_no_node_there_has_keeps_a_job(make_desk: Make, make_job: Ma
     desk = make_desk(make_job(1, ALLOW, mem_mb_per_node=65537))
     assert desk.step().spilled == 0
     assert desk.slurm.calls == []
+
+
+def test_jobs_that_may_only_burst_are_not_behind_all_others(
+    make_desk: Make, make_job: Make, make_only: Make
+) -> None:
+    jobs = [
+        make_job(1, ALLOW),
+        make_job(2, ALLOW, priority=200),
+        make_only(3),
+        make_only(4),
+        make_job(5, ALLOW),
+    ]
+    desk = make_desk(*jobs)
+    ids = [one.job.job_id for one in waiting_jobs(desk.slurm.cluster, desk.policy)]
+    assert ids == [2, 1, 3, 4, 5]
+    assert desk.step().spilled == 4
+    assert [desk.job(i).partition for i in (1, 2, 3, 4, 5)] == ["cloud"] * 4 + ["cpu"]
 
 
 def test_what_is_told_is_not_written_again_and_again(make_desk: Make, make_only: Make) -> None:
