@@ -55,7 +55,17 @@ int het_check_cloud_move(const struct het_settings *settings, const char *partit
 
 void het_leave_cloud_out(const struct het_settings *settings, const struct het_view *view, uint32_t *row)
 {
-	for (uint32_t p = 0; settings->cloud[0] && p < view->n_pools; p++)
-		if (het_names_cloud(settings, view->str + view->part.name[view->pool.part[p]]))
+	uint32_t last = UINT32_MAX;
+	int cloud = 0;
+
+	/* Pools of a partition stand together. */
+	for (uint32_t p = 0; settings->cloud[0] && p < view->n_pools; p++) {
+		uint32_t part = view->pool.part[p];
+
+		if (part != last)
+			cloud = het_names_cloud(settings, view->str + view->part.name[part]);
+		last = part;
+		if (cloud)
 			row[p] |= HET_WHY_ROOT_ONLY;
+	}
 }
