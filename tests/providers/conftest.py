@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -110,6 +111,13 @@ class Here:
             return False
         os.close(lock)
         return family.kill_all(folder.path, ())
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """On tmpfs: what counts is the cloud's time, not this disk's."""
+    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+        yield Path(name)
 
 
 @pytest.fixture

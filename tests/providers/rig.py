@@ -26,6 +26,7 @@ POOL = CloudPool(
     zones=("a", "b"),
     boot_s=120.0,
 )
+NODES_A_JOB = 16
 CAP = Cap(Level.SITE, "", Period.TOTAL, 10**15)
 
 
@@ -45,17 +46,24 @@ class Rig:
         self.policy = Policy(pools=tuple(pools), caps=(CAP,), retry=retry or Retry())
         self.book = Book(folder / "burst.sqlite3", clock, (CAP,), cluster="c")
         self.providers = providers
+        self.jobs = 0
         self.paused: list[float] = []
         self.log = io.StringIO()
 
     def intend(
         self, nodes: Sequence[str], *, pool: CloudPool = POOL, limit_s: float = 36000.0
     ) -> list[Instance]:
-        """Reserve for a job on these nodes, and intend to boot each."""
+        """Reserve for jobs on these nodes, sixteen each, and intend to boot every one."""
+        for i in range(0, len(nodes), NODES_A_JOB):
+            self._reserve(nodes[i : i + NODES_A_JOB], pool, limit_s)
+        return [self.book.intend(node, provider=pool.provider, billed_least_s=60.0) for node in nodes]
+
+    def _reserve(self, nodes: Sequence[str], pool: CloudPool, limit_s: float) -> None:
         case = worst_case(pool, self.policy.retry, nodes=len(nodes), limit_s=limit_s)
+        self.jobs += 1
         self.book.reserve(
             Wanted(
-                job_id=1 + len(self.book.open_reservations()),
+                job_id=self.jobs,
                 submit_at=int(NOW),
                 payer=Payer("physics", "ada", "align"),
                 partition=pool.partition,
@@ -69,7 +77,6 @@ class Rig:
                 expires_at=NOW + 900,
             )
         )
-        return [self.book.intend(node, provider=pool.provider, billed_least_s=60.0) for node in nodes]
 
     def launch(self, intents: Sequence[Instance], *, patience_s: float = 600.0) -> dict[str, Outcome]:
         """Run the real loop."""

@@ -75,9 +75,9 @@ def sky(clock: FixedClock) -> Sky:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, sky: Sky, clock: FixedClock) -> Rig:
+def rig(folder: Path, sky: Sky, clock: FixedClock) -> Rig:
     """The loop with a real book."""
-    return Rig(tmp_path, {"sky": sky}, clock)
+    return Rig(folder, {"sky": sky}, clock)
 
 
 def rests(rig: Rig) -> set[tuple[str, str, str, str]]:
@@ -135,11 +135,11 @@ def test_no_capacity_anywhere_is_final_and_nothing_is_owed(rig: Rig, sky: Sky) -
 
 
 def test_a_quota_rests_the_purchase_option_in_every_pool_of_the_provider(
-    tmp_path: Path, sky: Sky, clock: FixedClock
+    folder: Path, sky: Sky, clock: FixedClock
 ) -> None:
     other = replace(POOL, partition="big", instance_type="c7.big")
     strange = replace(POOL, partition="strange", provider="elsewhere")
-    rig = Rig(tmp_path, {"sky": sky}, clock, pools=(POOL, other, strange))
+    rig = Rig(folder, {"sky": sky}, clock, pools=(POOL, other, strange))
     sky.says = lambda order: Trouble.QUOTA if order.purchase is Purchase.SPOT else None
     assert started(rig.one()).seen.purchase is Purchase.ON_DEMAND
     assert sky.tried() == [("spot", "a"), ("on-demand", "a")]
@@ -310,8 +310,8 @@ def test_a_pool_that_left_the_policy_is_final(rig: Rig) -> None:
 
 
 def test_a_call_asks_for_five_hundred_at_most(rig: Rig, sky: Sky) -> None:
-    rig.launch(rig.intend([f"cloud{i}" for i in range(600)]))
-    assert [len(orders) for orders in sky.orders] == [500, 100]
+    rig.launch(rig.intend([f"cloud{i}" for i in range(501)]))
+    assert [len(orders) for orders in sky.orders] == [500, 1]
 
 
 def test_an_offering_that_says_no_in_a_batch_rests_once_and_all_go_to_the_next(rig: Rig, sky: Sky) -> None:
@@ -323,19 +323,19 @@ def test_an_offering_that_says_no_in_a_batch_rests_once_and_all_go_to_the_next(r
 
 
 def test_a_cool_down_of_no_time_at_all_does_not_make_it_ask_for_ever(
-    tmp_path: Path, sky: Sky, clock: FixedClock
+    folder: Path, sky: Sky, clock: FixedClock
 ) -> None:
-    rig = Rig(tmp_path, {"sky": sky}, clock, retry=Retry(cooldown_s={"capacity": 0.0}))
+    rig = Rig(folder, {"sky": sky}, clock, retry=Retry(cooldown_s={"capacity": 0.0}))
     sky.says = lambda order: Trouble.CAPACITY
     assert not_started(rig.one()).trouble == Trouble.CAPACITY
     assert len(sky.orders) == 4
 
 
-def test_two_providers_do_not_wait_for_each_other(tmp_path: Path, sky: Sky, clock: FixedClock) -> None:
+def test_two_providers_do_not_wait_for_each_other(folder: Path, sky: Sky, clock: FixedClock) -> None:
     slow = Sky(clock)
     slow.says = lambda order: Trouble.THROTTLE
     away = replace(POOL, partition="away", provider="slow")
-    rig = Rig(tmp_path, {"sky": sky, "slow": slow}, clock, pools=(POOL, away))
+    rig = Rig(folder, {"sky": sky, "slow": slow}, clock, pools=(POOL, away))
     intents = rig.intend(["away1"], pool=away) + rig.intend(["cloud1"])
     outcomes = rig.launch(intents, patience_s=100)
     assert not not_started(outcomes["away1"]).final

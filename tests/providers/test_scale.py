@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import pytest
 
 from hetslurm.burst.launch_work import Started
 from hetslurm.clock import FixedClock
 from hetslurm.cloudburst.provider.simulated import SimulatedCloud
 
 from .rig import NOW, Rig
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """On tmpfs: what is measured is the cloud's time, not this disk's."""
-    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        yield Path(name)
 
 
 def usable_s(folder: Path, count: int, **cloud: object) -> tuple[float, SimulatedCloud]:
