@@ -19,11 +19,11 @@ from hetslurm.burst.launch_prices import Prices
 from hetslurm.burst.launch_tags import tags_of
 from hetslurm.burst.launch_work import Lane, NotStarted, Outcome, Started, Work, choose
 from hetslurm.clock import Clock
-from hetslurm.cloudburst.cooldown import PAUSES, Cooldown, Step, paused_until, react
+from hetslurm.cloudburst.cooldown import PAUSES, Cooldown, Reaction, Step, paused_until, react
 from hetslurm.cloudburst.ledger.values import Instance, Reservation
 from hetslurm.cloudburst.offerings import Offering
 from hetslurm.cloudburst.pace import Bucket, Pace
-from hetslurm.cloudburst.policy import EACH, Policy
+from hetslurm.cloudburst.policy import EACH, CloudPool, Policy, Purchase
 from hetslurm.cloudburst.provider.protocol import (
     Launched,
     Order,
@@ -34,6 +34,7 @@ from hetslurm.cloudburst.provider.protocol import (
     Trouble,
 )
 from hetslurm.daemon.log import Log
+from hetslurm.errors import LedgerError
 
 Pause = Callable[[float], object]
 Ordered = Mapping[str, tuple[Work, Offering]]
@@ -131,6 +132,8 @@ class Launch:
                 if error.trouble in PAUSES:
                     self._back_off(lane, error, now)
                     return
+                if error.trouble is Trouble.CONFIGURATION:
+                    self._cool_all(self._reaction(error, work.pool, EACH, work.pool.purchases[0], now))
                 chosen = work.not_started(error.trouble, str(error))
             if isinstance(chosen, NotStarted):
                 self._done(lane, work, chosen)
@@ -177,7 +180,6 @@ class Launch:
         now = self._clock.now()
         silent = ProviderError("the provider's answer leaves it out", trouble=Trouble.UNAVAILABLE)
         pause: ProviderError | None = None
-        cooled: set[tuple[str, str, str]] = set()
         throttled = launched = 0
         for token, (work, offering) in batch.items():
             answer = answers.get(token, silent)
@@ -192,20 +194,8 @@ class Launch:
                 work.unsure |= answer.trouble is Trouble.UNAVAILABLE
                 continue
             work.unsure = False
-            reaction = react(
-                answer,
-                pool=work.pool,
-                zone=offering.zone,
-                purchase=offering.purchase,
-                pools=self._policy.pools,
-                retry=self._policy.retry,
-                now=now,
-            )
-            for one in reaction.cool:
-                if (one.partition, one.zone, one.purchase) not in cooled:
-                    cooled.add((one.partition, one.zone, one.purchase))
-                    self._cool(one)
-                    self._refused.append(replace(one, until=math.inf))
+            reaction = self._reaction(answer, work.pool, offering.zone, offering.purchase, now)
+            self._cool_all(reaction)
             if reaction.step is Step.GIVE_UP:
                 self._done(lane, work, work.not_started(answer.trouble, str(answer)))
         lane.pace.learn(launched, throttled, now)
@@ -219,17 +209,23 @@ class Launch:
         """It exists: the book has it, and ends it when it must not be."""
         node, generation = work.instance.node, work.instance.generation
         work.unsure, work.recorded = False, True
-        self._book.launched(
-            node,
-            generation,
-            instance_id=seen.instance_id,
-            zone=seen.zone,
-            purchase=seen.purchase,
-            instance_type=work.pool.instance_type,
-            price_micro=seen.price_micro,
-            on_demand_micro=offering.on_demand_micro,
-            launched_at=seen.launched_at,
-        )
+        try:
+            self._book.launched(
+                node,
+                generation,
+                instance_id=seen.instance_id,
+                zone=seen.zone,
+                purchase=seen.purchase,
+                instance_type=work.pool.instance_type,
+                price_micro=seen.price_micro,
+                on_demand_micro=offering.on_demand_micro,
+                launched_at=seen.launched_at,
+            )
+        except LedgerError as error:
+            # Another instance is known by this token, or nothing can be written: this one may not live.
+            self._log.error("burst ledger", node=node, instance=seen.instance_id, why=str(error))
+            self._terminate(lane, node, seen)
+            return NotStarted(Trouble.UNAVAILABLE, str(error), final=False)
         if seen.state is SeenState.ENDED:
             why = f"instance {seen.instance_id} of this launch has ended already"
             if seen.ended_at is not None:
@@ -240,31 +236,57 @@ class Launch:
         why = f"instance {seen.instance_id} costs more than is allowed and was told to end"
         self._log.error("burst price", node=node, price_micro=seen.price_micro, cap_micro=work.cap_micro)
         self._book.terminating(node, generation, why)
+        self._terminate(lane, node, seen)
+        return work.not_started(Trouble.PRICE, why)
+
+    def _terminate(self, lane: Lane, node: str, seen: Seen) -> None:
+        """Once; the reconciler sees to it that it ends."""
         try:
             lane.provider.terminate([seen.instance_id])
         except ProviderError as error:
-            # The reconciler goes on with what is terminating.
             self._log.error("burst terminate", node=node, why=str(error))
-        return work.not_started(Trouble.PRICE, why)
 
     def _done(self, lane: Lane, work: Work, outcome: Outcome) -> None:
         lane.queue.remove(work)
-        self._outcomes[work.instance.node] = outcome
+        node = work.instance.node
         if isinstance(outcome, NotStarted) and outcome.final and not work.recorded:
-            reason = f"{outcome.trouble}: {outcome.why}"
-            self._book.failed(work.instance.node, work.instance.generation, reason)
+            try:
+                self._book.failed(node, work.instance.generation, f"{outcome.trouble}: {outcome.why}")
+            except LedgerError as error:
+                # Another process launched it meanwhile, or nothing can be written.
+                outcome = NotStarted(Trouble.UNAVAILABLE, str(error), final=False)
+        self._outcomes[node] = outcome
 
-    def _cool(self, one: Cooldown) -> None:
-        self._book.cool(one.partition, one.zone, one.purchase, one.trouble, one.until, one.why)
-        (self._log.error if one.trouble in LOUD else self._log.warning)(
-            "burst cool-down",
-            partition=one.partition,
-            zone=one.zone,
-            purchase=one.purchase,
-            trouble=one.trouble,
-            seconds=round(one.until - self._clock.now()),
-            why=one.why,
+    def _reaction(
+        self, error: ProviderError, pool: CloudPool, zone: str, purchase: Purchase, now: float
+    ) -> Reaction:
+        return react(
+            error,
+            pool=pool,
+            zone=zone,
+            purchase=purchase,
+            pools=self._policy.pools,
+            retry=self._policy.retry,
+            now=now,
         )
+
+    def _cool_all(self, reaction: Reaction) -> None:
+        """Let offerings rest; those of a whole batch that say the same are told once."""
+        for one in reaction.cool:
+            place = (one.partition, one.zone, one.purchase)
+            if any(place == (old.partition, old.zone, old.purchase) for old in self._refused):
+                continue
+            self._refused.append(replace(one, until=math.inf))
+            self._book.cool(*place, one.trouble, one.until, one.why)
+            (self._log.error if one.trouble in LOUD else self._log.warning)(
+                "burst cool-down",
+                partition=one.partition,
+                zone=one.zone,
+                purchase=one.purchase,
+                trouble=one.trouble,
+                seconds=round(one.until - self._clock.now()),
+                why=one.why,
+            )
 
     def _back_off(self, lane: Lane, error: ProviderError, now: float) -> None:
         """The same again later; other processes see it and wait with us."""

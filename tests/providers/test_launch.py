@@ -309,6 +309,30 @@ def test_a_pool_that_left_the_policy_is_final(rig: Rig) -> None:
     assert rig.row().state is InstanceState.FAILED
 
 
+def test_an_instance_too_many_under_one_token_is_ended(rig: Rig, sky: Sky) -> None:
+    intents = rig.intend(["cloud1"])
+    started(rig.launch(intents)["cloud1"])
+    sky._made["i-0001"] = replace(sky._made["i-0001"], token="forgotten by the cloud")
+    assert not not_started(rig.launch(intents)["cloud1"]).final
+    assert rig.row().instance_id == "i-0001"
+    assert sky.seen()[-1].state is SeenState.ENDING
+
+
+def test_a_launch_that_another_process_made_is_not_called_failed(rig: Rig, sky: Sky) -> None:
+    intents = rig.intend(["cloud1"])
+    started(rig.launch(intents)["cloud1"])
+    sky.says = lambda order: Trouble.CONFIGURATION
+    assert not not_started(rig.launch(intents)["cloud1"]).final
+    assert rig.row().state is InstanceState.LAUNCHED
+
+
+def test_prices_that_a_wrong_configuration_hides_rest_the_pool(rig: Rig, sky: Sky) -> None:
+    sky.quotes_say = Trouble.CONFIGURATION
+    outcome = not_started(rig.one())
+    assert (outcome.trouble, outcome.final) == (Trouble.CONFIGURATION, True)
+    assert rests(rig) == {("cloud", "*", "*", "configuration")}
+
+
 def test_a_call_asks_for_five_hundred_at_most(rig: Rig, sky: Sky) -> None:
     rig.launch(rig.intend([f"cloud{i}" for i in range(501)]))
     assert [len(orders) for orders in sky.orders] == [500, 1]
