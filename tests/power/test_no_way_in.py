@@ -29,6 +29,12 @@ def test_srun_and_salloc_are_refused(cloud, user, command) -> None:
     assert TOLD in done.stderr
 
 
+def test_another_spelling_is_another_partition(cloud) -> None:
+    done = cloud.slurm.run(["sbatch", "-p", "CLOUD", "--wrap", "true"], check=False)
+    assert done.returncode != 0
+    assert "invalid partition" in done.stderr.lower()
+
+
 def test_the_environment_is_no_way_in(cloud) -> None:
     done = cloud.slurm.run(
         ["sbatch", "--wrap", "true"], user="nobody", check=False, env={"SBATCH_PARTITION": "cloud"}
