@@ -14,11 +14,11 @@ from pathlib import Path
 
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.cooldown import Cooldown
-from hetslurm.cloudburst.ledger import cap_store, launches, notes, reservations, store
+from hetslurm.cloudburst.ledger import cap_store, launches, notes, reservations, store, told
 from hetslurm.cloudburst.ledger.caps import CapSource
 from hetslurm.cloudburst.ledger.journal import Act
 from hetslurm.cloudburst.ledger.reader import HEARTBEAT, Reader
-from hetslurm.cloudburst.ledger.values import Instance, Reservation, Wanted
+from hetslurm.cloudburst.ledger.values import AlertKey, Instance, Reservation, Wanted
 from hetslurm.cloudburst.policy import Cap, Level, Period, Purchase
 from hetslurm.errors import LedgerError
 
@@ -230,6 +230,20 @@ class Book(Reader):
         """Leave an offering alone until then (Unix seconds); `zone` and `purchase` may be "*": each."""
         with self._act() as act:
             notes.cool(act.db, Cooldown(partition, zone, purchase, str(trouble), until, why), act.now)
+
+    def begin_alert(self, key: AlertKey) -> int:
+        """The number of the try that begins now; 0: it was told, was tried often enough, or must wait."""
+        with self._read() as db:
+            due = told.is_due(db, key, self._clock.now())
+        if not due:
+            return 0
+        with self._act() as act:
+            return told.begin_try(act.db, key, act.now)
+
+    def alert_told(self, key: AlertKey) -> None:
+        """Nobody needs to be told again."""
+        with self._act() as act:
+            told.done(act.db, key)
 
     def note(self, key: str, value: str) -> None:
         """Keep a text under a key."""

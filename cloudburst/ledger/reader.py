@@ -143,6 +143,12 @@ class Reader:
         with self._read() as db:
             return notes.read_note(db, key)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """All looks in the block see the same state of the ledger."""
+        with self._read():
+            yield
+
     def _at_us(self, db: sqlite3.Connection) -> int:
         """The ledger's time: the clock's, and never before the newest entry."""
         return max(round(self._clock.now() * 1e6), journal.newest_at_us(db))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hetslurm.cloudburst.policy import Cap, Level, Purchase
+from hetslurm.cloudburst.policy import Cap, Level, Period, Purchase
 
 
 class ReservationState(StrEnum):
@@ -210,3 +210,16 @@ class CapInForce:
     at: float
     by: str
     hidden_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertKey:
+    """What makes an alert the same alert. `sink` stands for whom it is told to, and does not show it."""
+
+    level: Level
+    name: str
+    period: Period
+    since_us: int
+    limit_micro: int
+    share_ppm: int
+    sink: str

@@ -25,6 +25,7 @@ COMMANDS = (
     "keys",
     "relay",
     "burst",
+    "budget",
 )
 
 
