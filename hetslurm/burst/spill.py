@@ -5,8 +5,9 @@ Level-triggered: everything follows from the queue, the book and the market as t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hetslurm.burst.hands import Auditor
 from hetslurm.burst.move import Mover
@@ -33,12 +34,22 @@ Quotes = Mapping[str, Sequence[Quote]]
 
 
 @dataclass(frozen=True, slots=True)
+class Spilled:
+    """A job that left, as it was; `generation` is its record's, `explanation` the JSON of explain."""
+
+    job: QueuedJob
+    generation: int
+    explanation: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class SpillReport:
     """What a step did: jobs that left, came home, and would leave but for something in the way."""
 
     spilled: int = 0
     home: int = 0
     waiting: int = 0
+    left: tuple[Spilled, ...] = ()
 
 
 class Spiller:
@@ -53,6 +64,7 @@ class Spiller:
         self._telling = Telling(adapter, log, clock)
         self._again_at: dict[int, float] = {}
         self._open: frozenset[int] = frozenset()
+        self._left: list[Spilled] = []
 
     def step(
         self,
@@ -63,9 +75,11 @@ class Spiller:
         quotes: Quotes,
         *,
         until: float,
-        stop: Callable[[], bool] = lambda: False,
+        generation: int = 1,
     ) -> SpillReport:
         """What there is time for (`until`: monotonic seconds). `pools` are the on-premises ones.
+
+        `generation` is that of the snapshot which the cluster made.
 
         Raises SlurmUnavailable and LedgerError; what was begun is ended by the next step.
         """
@@ -74,23 +88,23 @@ class Spiller:
         market = self._market(policy, cluster, quotes)
         home = self._bring_home(policy, cluster, market, ended, until)
         purse = Purse.of(self._book.caps_in_force(), self._book.usage(), policy.currency)
-        judge = Judge(policy, site, cluster, pools, market, self._clock.now())
+        judge = Judge(policy, site, cluster, pools, market, self._clock.now(), generation)
         ids = {one.job.job_id for one in judge.waiting}
         self._telling.keep(ids)
         self._again_at = {job: at for job, at in self._again_at.items() if job in ids}
-        spilled = waiting = 0
+        waiting = 0
+        self._left = []
         for one in judge.waiting:
-            if stop() or self._clock.monotonic() > until:
+            if self._clock.monotonic() > until:
                 break
             judged = self._with_money(judge.judge(one), purse)
             if judged.verdict is Verdict.SPILL:
                 judged = self._try(judge, judged, purse)
             judge.settle(judged)
-            spilled += judged.verdict is Verdict.SPILL
             waiting += judged.verdict is Verdict.WAIT
             if one.is_placeholder and judged.verdict is not Verdict.SPILL:
                 self._telling.tell(one.job, judged.why)
-        return SpillReport(spilled, home, waiting)
+        return SpillReport(len(self._left), home, waiting, tuple(self._left))
 
     def _market(self, policy: Policy, cluster: Cluster, quotes: Quotes) -> Market:
         taken = {name for r in self._book.open_reservations() for name in r.wanted.node_names}
@@ -118,6 +132,8 @@ class Spiller:
             self._again_at[job_id] = self._clock.monotonic() + TRY_AGAIN_S
             self._log.warning("job not spilled", job=job_id, why=error, again_in_s=TRY_AGAIN_S)
             return instead(judged, str(error))
+        explanation = judge.explain(judged.waiting, detail)
+        self._left.append(Spilled(detail.job, judged.move.decision.generation, explanation))
         purse.promise(judged.move.wanted.payer, judged.move.wanted.amount_micro)
         self._log.info(
             "spilled job",

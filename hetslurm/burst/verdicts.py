@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from hetslurm.burst.views import Views, cloud_pools
 from hetslurm.burst.waiting import Waiting, movable, waiting_jobs
@@ -19,9 +20,10 @@ from hetslurm.cloudburst.policy import Policy
 from hetslurm.cloudburst.worst_case import WorstCase, worst_case
 from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.estimates import estimate_waits
-from hetslurm.placement import Asked, Candidate, Decision, Tier
+from hetslurm.native.kernel import View
+from hetslurm.placement import Asked, Candidate, Decision, Tier, decision_json
 from hetslurm.pool import Pool
-from hetslurm.scoring import decide
+from hetslurm.scoring import decide, explain
 from hetslurm.site import Site
 from hetslurm.slurm.asked import asked_of
 from hetslurm.slurm.binding import bind, needed_nodes, needed_units
@@ -69,9 +71,16 @@ class Judge:
     """One look at the queue. Jobs are judged in order: each sees the queue and the nodes others left."""
 
     def __init__(
-        self, policy: Policy, site: Site, cluster: Cluster, pools: Sequence[Pool], market: Market, now: float
+        self,
+        policy: Policy,
+        site: Site,
+        cluster: Cluster,
+        pools: Sequence[Pool],
+        market: Market,
+        now: float,
+        generation: int = 1,
     ) -> None:
-        """`pools` are the on-premises ones; `now` Unix seconds."""
+        """`pools` are the on-premises ones; `now` Unix seconds; `generation` the snapshot's."""
         self._policy = policy
         self._cluster = cluster
         self._market = market
@@ -89,6 +98,7 @@ class Judge:
             estimate_waits(pools, others) if ours else (),
             cloud_pools(market, cluster, site),
             market,
+            generation,
         )
         self._given: set[str] = set()
 
@@ -97,8 +107,7 @@ class Judge:
         job, request = one.job, one.request
         if detail is not None:
             job = detail.job
-        # A burst=only job that names cloud partitions waits in another one, which its author did not name.
-        pins = one.record.pins.replace("p", "") if one.record.cloud else one.record.pins
+        pins = _pins(one)
         refused = refusals(self._policy.spill, job, request, pins, placeholder=one.is_placeholder)
         refused += _refused_details(detail)
         if refused:
@@ -126,6 +135,13 @@ class Judge:
             if at_home.chosen is not None:
                 units = needed_units(one.request.targets[at_home.chosen.alt], asked)
                 self._views.count(at_home.chosen.pool, units, at_home.chosen.terms["run_s"].value)
+
+    def explain(self, one: Waiting, detail: JobDetail) -> dict[str, Any]:
+        """The JSON of `hetslurm explain` for what was decided on: where it waits, and the cloud's pools."""
+        asked = asked_of(detail.job, _pins(one), self._cluster, detail)
+        view = self._view(one, "" if one.is_only else one.job.partition, cloud=True)
+        decision = explain(view, one.request, asked, self._now)
+        return {**decision_json(decision), "job_id": one.job.job_id, "currency": view.currency}
 
     def _judge_cloud(self, one: Waiting, job: QueuedJob, asked: Asked, why: str, wait_s: float) -> Judged:
         able = movable(one.request, job, one.record.pins, self._cluster.version)
@@ -209,10 +225,18 @@ class Judge:
         return Judged(one, Verdict.SPILL, why, wait_s, move)
 
     def _decide(self, one: Waiting, asked: Asked, partition: str, *, cloud: bool) -> Decision:
+        view = self._view(one, partition, cloud=cloud)
+        return decide(view, one.request, asked, self._now, backlog=self._views.backlog(view))
+
+    def _view(self, one: Waiting, partition: str, *, cloud: bool) -> View:
         longest = max((target.time_s for target in one.request.targets), default=0)
         named = frozenset(filter(None, one.record.cloud.split(",")))
-        view = self._views.view(partition, cloud=cloud, named=named, run_s=float(longest or 3600))
-        return decide(view, one.request, asked, self._now, backlog=self._views.backlog(view))
+        return self._views.view(partition, cloud=cloud, named=named, run_s=float(longest or 3600))
+
+
+def _pins(one: Waiting) -> str:
+    """A burst=only job that names cloud partitions waits in another one, which its author did not name."""
+    return one.record.pins.replace("p", "") if one.record.cloud else one.record.pins
 
 
 def instead(judged: Judged, why: str) -> Judged:

@@ -62,8 +62,16 @@ class Views:
     """Views of one look at the cluster, made when they are first needed."""
 
     def __init__(
-        self, cluster: Cluster, site: Site, home: Sequence[Pool], cloud: Sequence[Pool], market: Market
+        self,
+        cluster: Cluster,
+        site: Site,
+        home: Sequence[Pool],
+        cloud: Sequence[Pool],
+        market: Market,
+        generation: int = 1,
     ) -> None:
+        """`generation` is that of the snapshot which the cluster made."""
+        self.generation = generation
         self.cluster = cluster
         self.site = site
         self.home = home
@@ -124,7 +132,7 @@ class Views:
                 cluster.uids,
                 cluster.groups,
                 self.site,
-                generation=1,
+                generation=self.generation,
                 written_at_ns=int(cluster.read_at * 1e9),
                 cluster=cluster.name,
                 enforces_associations=cluster.enforces_associations,

@@ -139,7 +139,14 @@ class Burst:
             return
         if scene.cluster is not None and scene.plan is not None:
             try:
-                room.spill.step(room.policy, room.providers, scene.site, scene.cluster, scene.plan.pools)
+                room.spill.step(
+                    room.policy,
+                    room.providers,
+                    scene.site,
+                    scene.cluster,
+                    scene.plan.pools,
+                    scene.view.generation if scene.view is not None else 1,
+                )
             except (HetslurmError, OSError) as error:
                 self._trouble("spill", error)
             else:

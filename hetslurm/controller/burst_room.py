@@ -62,7 +62,7 @@ class Room:
         return cls(
             power,
             acts,
-            SpillStep(spiller, log, clock),
+            SpillStep(spiller, log, clock, state_dir),
             Reconciler(acts),
             Interruptions(book, adapter, audit, log=log, clock=clock),
             Funding(book, adapter, audit, log=log),

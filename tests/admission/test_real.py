@@ -233,9 +233,9 @@ def test_with_a_controller_a_job_runs_in_the_cloud_and_one_without_money_is_told
         )
     )
     slurm.submit(FULL, "-n", "16", "-t", "600", "-o", "/dev/null")
-    told = f"#!/bin/sh\n#HET target=cpu cpus=16 time=5\n{ALLOW}\n"
-    job_id = slurm.submit(f"{told}echo $HET_POOL $SLURMD_NODENAME\n", "-o", f"{tmp_path}/out")
-    poor = slurm.submit(f"{told.replace('allow', 'only')}true\n", "-o", "/dev/null", user="nobody")
+    asked = f"#!/bin/sh\n#HET target=cpu cpus=16 time=5\n{ALLOW}\n"
+    job_id = slurm.submit(f"{asked}echo $HET_POOL $SLURMD_NODENAME\n", "-o", f"{tmp_path}/out")
+    poor = slurm.submit(f"{asked.replace('allow', 'only')}true\n", "-o", "/dev/null", user="nobody")
     why = "waits for a cloud instance: cap of user nobody, per day: 0.00 of 0.00 EUR used"
     until(slurm, "the job is told", lambda: why in slurm.job(poor)["AdminComment"])
     command = [sys.executable, "-P", "-m", "hetslurm", "burst", "plan", "--json"]
@@ -245,6 +245,12 @@ def test_with_a_controller_a_job_runs_in_the_cloud_and_one_without_money_is_told
     assert "cap of user nobody" in waits["why"]
     until(slurm, "the job ran", lambda: slurm.job(job_id)["JobState"] == "COMPLETED")
     assert (tmp_path / "out").read_text().split() == ["cloud", "cloud1"]
+    command = [sys.executable, "-P", "-m", "hetslurm", "explain", str(job_id), "--json"]
+    told = json.loads(slurm.run(command, env={"HETSLURM_CONFIG": str(slurm.layout.config)}).stdout)
+    assert told["chosen"]["partition"] == "cloud"
+    waits = {one["partition"]: one["terms"]["wait_s"]["value"] for one in told["candidates"]}
+    assert waits["cloud"] == 0
+    assert waits["cpu"] > 60
     assert slurm.job(poor)["Reason"] == "JobHeldUser"
     with Book.reader(Book.path_in(slurm.layout.controller_state)) as book:
         until(slurm, "its money is given back", lambda: not book.open_reservations())
