@@ -90,7 +90,7 @@ def _intend(power: Power, nodes: list[str], file: ResumeFile | None, result: Res
                     power.book.intend(node, provider=pool.provider, billed_least_s=pool.billed_least_s)
                 )
             except BudgetError as error:
-                why = str(error)
+                why = str(error).removeprefix(f"{node}: ")  # alike reasons are one request to Slurm
         if why:
             result.refused[node] = reason_of("refused", why)
     return intents

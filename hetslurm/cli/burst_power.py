@@ -44,7 +44,7 @@ def resume(nodes: NodesArgument, config: ConfigOption = None) -> None:
         names = expand_hostlist(nodes)
         with _power(config) as power:
             result = run(power, names, file)
-    except HetslurmError as error:
+    except (HetslurmError, OSError) as error:
         # Slurm would wait for these nodes until ResumeTimeout, and their jobs with them.
         names = names or expand_hostlist(nodes)
         give_up(choose_adapter("commands"), Log(), dict.fromkeys(names, reason_of("refused", str(error))))

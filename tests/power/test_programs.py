@@ -111,7 +111,7 @@ def test_money_for_two_attempts_starts_no_third(desk: Desk) -> None:
         desk.book.beat()
         assert suspend(desk.power(), ("cloud1",)) == {"cloud1"}
     resume(desk.power(), ("cloud1",), None)
-    assert desk.reason("cloud1").startswith("hetslurm: refused: cloud1: reservation 1 holds ")
+    assert desk.reason("cloud1").startswith("hetslurm: refused: reservation 1 holds ")
     assert len(desk.cloud.launches) == 2
 
 
