@@ -15,6 +15,7 @@ FIGURES = {
     "decision_us": "bench.decision",
     "bus_ratio": "bench.bus",
     "bus_scale": "bench.bus_scale",
+    "ledger_tx": "bench.ledger",
 }
 
 
