@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from hetslurm.cloudburst.provider.local.faults import give_notice, lose
 from hetslurm.cloudburst.provider.protocol import ProviderError, Seen, SeenState, Trouble
 
 from .conftest import POOL, Here, order, wait_for
+from .crash_child import STEPS
+
+CRASH = str(Path(__file__).with_name("crash_child.py"))
 
 
 def test_an_instance_boots_runs_and_ends_when_it_is_told_to(here: Here) -> None:
@@ -65,6 +69,17 @@ def test_a_launch_that_was_killed_before_it_started_anything_is_finished_by_the_
         (folder.path / name).unlink(missing_ok=True)
     assert here.launch(order()).instance_id == launched.instance_id
     here.wait_for(launched.instance_id, SeenState.RUNNING)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_launch_that_is_killed_at_any_step_and_repeated_is_one_instance(here: Here, step: str) -> None:
+    child = subprocess.run([sys.executable, "-P", CRASH, str(here.dir), step], check=False, timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    launched = here.launch(order())
+    here.wait_for(launched.instance_id, SeenState.RUNNING)
+    assert [seen.instance_id for seen in here.provider.seen()] == [launched.instance_id]
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid, _ in here.processes(launched.instance_id)]
+    assert sum(command.startswith(b"sleep") for command in commands) == 1
 
 
 def test_it_ends_itself_at_its_deadline_though_nobody_asks(here: Here) -> None:
@@ -158,6 +173,14 @@ def test_a_lost_instance_is_in_no_list_and_leaves_nothing(here: Here) -> None:
     lose(here.folder(launched.instance_id).path)
     here.wait_for(launched.instance_id, None)
     here.wait_for_nothing_of(launched.instance_id)
+
+
+def test_an_instance_whose_folder_is_removed_ends(here: Here) -> None:
+    launched = here.launch(order())
+    here.wait_for(launched.instance_id, SeenState.RUNNING)
+    processes = here.processes(launched.instance_id)
+    shutil.rmtree(here.folder(launched.instance_id).path)
+    wait_for("all of them end", lambda: not [one for one in processes if family.alive(one)])
 
 
 def test_capacity_is_counted_and_comes_back(make_here: Callable[..., Here]) -> None:

@@ -35,9 +35,17 @@ class LocalInstance:
         self._family_at = 0.0
 
     def live(self) -> None:
-        """From boot to end."""
+        """From boot to end; whatever goes wrong, nothing that it started is left."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        why = "it broke"
+        try:
+            why = self._run()
+        finally:
+            self._end(why)
+
+    def _run(self) -> str:
+        """Boot, run; why it ends."""
         self._folder.write("begun.json", {"pid": os.getpid()})
         up_at = self._order.launched_at + self._order.boot_s
         why = self._watch(up_at)
@@ -45,7 +53,7 @@ class LocalInstance:
             why = "its image does not boot"
         if not why and self._order.fault != NEVER_JOINS:
             why = self._start()
-        self._end(why or self._watch(float("inf")))
+        return why or self._watch(float("inf"))
 
     def _watch(self, until: float) -> str:
         """Wait; why it ends before, or ""."""
@@ -59,6 +67,8 @@ class LocalInstance:
                 return "taken away"
             if self._told or self._folder.has("terminate"):
                 return "terminated"
+            if not self._folder.has("order.json"):
+                return "its folder is gone"
             if now >= self._folder.deadline_at(self._order):
                 return "its money is used up"
             self._write_family()
@@ -103,7 +113,8 @@ class LocalInstance:
         found = family.descendants([os.getpid()])
         if found != self._family:
             self._family = found
-            self._folder.write("family.json", {"members": sorted(found)})
+            with suppress(OSError):  # a full disk ends no instance
+                self._folder.write("family.json", {"members": sorted(found)})
 
     def _end(self, why: str) -> None:
         """End all that we started; a cloud that takes an instance away does not ask it first."""
@@ -118,7 +129,8 @@ class LocalInstance:
             self._bury()
             time.sleep(0.01)
         self._bury()
-        self._folder.write("ended.json", {"at": time.time(), "why": why})
+        with suppress(OSError):  # then the next look at the list finds it dead
+            self._folder.write("ended.json", {"at": time.time(), "why": why})
 
     @staticmethod
     def _bury() -> None:
