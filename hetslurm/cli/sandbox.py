@@ -11,12 +11,15 @@ from typing import Annotated
 
 import typer
 
+from hetslurm.cli import sandbox_cloud
 from hetslurm.cli.output import JsonOption, complain, print_json, print_table, say
 from hetslurm.errors import ConfigError
 
 app = typer.Typer(
     help="A real Slurm on this machine, in a directory: up, down, status, env.", no_args_is_help=True
 )
+
+app.add_typer(sandbox_cloud.app, name="cloud")
 
 DEFAULT_DIR = Path(".hetslurm-sandbox")
 DEFAULT_NODES = "cpu=4,gpu:a100=2,fpga:u250=1"
