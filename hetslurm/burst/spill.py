@@ -6,6 +6,7 @@ Level-triggered: everything follows from the queue, the book and the market as t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,9 @@ class Spiller:
         self._clock = clock
         self.mover = Mover(adapter, book, audit, log, clock)
         self._telling = Telling(adapter, log, clock)
-        self._again_at: dict[int, float] = {}
+        self._later: dict[int, tuple[float, str]] = {}  # job → when to try again (monotonic), and why not now
         self._open: frozenset[int] = frozenset()
+        self._over: frozenset[int] = frozenset()
         self._left: list[Spilled] = []
 
     def step(
@@ -91,16 +93,22 @@ class Spiller:
         judge = Judge(policy, site, cluster, pools, market, self._clock.now(), generation)
         ids = {one.job.job_id for one in judge.waiting}
         self._telling.keep(ids)
-        self._again_at = {job: at for job, at in self._again_at.items() if job in ids}
+        there = {job.job_id for job in cluster.jobs}
+        self._later = {job: later for job, later in self._later.items() if job in there}
         waiting = 0
         self._left = []
         for one in judge.waiting:
             if self._clock.monotonic() > until:
                 break
-            judged = self._with_money(judge.judge(one), purse)
-            if judged.verdict is Verdict.SPILL:
-                judged = self._try(judge, judged, purse)
-            judge.settle(judged)
+            try:
+                judged = self._with_money(judge.judge(one), purse)
+                if judged.verdict is Verdict.SPILL:
+                    judged = self._try(judge, judged, purse)
+                judge.settle(judged)
+            except ValueError as error:  # one record that nobody can read keeps no other job waiting
+                if one.job.job_id not in self._later:
+                    self._put_off(one.job.job_id, "job not judged", error)
+                continue
             waiting += judged.verdict is Verdict.WAIT
             if one.is_placeholder and judged.verdict is not Verdict.SPILL:
                 self._telling.tell(one.job, judged.why)
@@ -114,8 +122,9 @@ class Spiller:
     def _try(self, judge: Judge, judged: Judged, purse: Purse) -> Judged:
         """Look again, closer, and go. What Slurm or the ledger refuses waits."""
         job_id = judged.waiting.job.job_id
-        if self._again_at.get(job_id, 0.0) > self._clock.monotonic():
-            return instead(judged, "tried a moment ago; see the controller's log")
+        at, why = self._later.get(job_id, (0.0, ""))
+        if at > self._clock.monotonic():
+            return instead(judged, why)
         try:
             detail = self._adapter.read_job(job_id)
             if _has_changed(judged.waiting.job, detail.job):
@@ -129,8 +138,7 @@ class Spiller:
         except BudgetExceeded as error:
             return instead(judged, str(error))
         except (SlurmError, LedgerError) as error:
-            self._again_at[job_id] = self._clock.monotonic() + TRY_AGAIN_S
-            self._log.warning("job not spilled", job=job_id, why=error, again_in_s=TRY_AGAIN_S)
+            self._put_off(job_id, "job not spilled", error)
             return instead(judged, str(error))
         explanation = judge.explain(judged.waiting, detail)
         self._left.append(Spilled(detail.job, judged.move.decision.generation, explanation))
@@ -145,6 +153,10 @@ class Spiller:
             res_id=reservation.res_id,
         )
         return judged
+
+    def _put_off(self, job_id: int, event: str, error: Exception) -> None:
+        self._later[job_id] = (self._clock.monotonic() + TRY_AGAIN_S, str(error))
+        self._log.warning(event, job=job_id, why=error, again_in_s=TRY_AGAIN_S)
 
     def _with_money(self, judged: Judged, purse: Purse) -> Judged:
         """A cap that stands in the way, seen before anything is asked of Slurm."""
@@ -162,13 +174,11 @@ class Spiller:
         Not those whose move ended since the cluster was read.
         """
         reservations = {r.res_id: r for r in self._book.open_reservations()}
-        for res_id in self._open - reservations.keys():
-            if not any(res_id == res_of(job) for job in cluster.jobs):
-                self.mover.forget(res_id)
-        self._open = frozenset(reservations)
+        self._forget(reservations.keys(), cluster)
         busy, live = self.mover.under_way | ended, {one.res_id for one in self._book.instances()}
+        waits = {job.job_id for job in cluster.jobs}
+        arrived: set[int] = set()
         home = 0
-        arrived = set()
         for job in cluster.jobs:
             own = res_of(job) if job.partition in policy.partitions else None
             if own is None:
@@ -186,10 +196,19 @@ class Spiller:
             if reservation.state is not ReservationState.RESERVED or res_id in arrived | busy | live:
                 continue
             # Set aside by a controller that ended before it touched the job.
-            waits = any(job.job_id == reservation.wanted.job_id for job in cluster.jobs)
-            if waits and reservation.created_at < cluster.read_at:
+            if reservation.wanted.job_id in waits and reservation.created_at < cluster.read_at:
                 self.mover.give_up(reservation, "its job never left")
         return home
+
+    def _forget(self, open_now: AbstractSet[int], cluster: Cluster) -> None:
+        """Where jobs came from, once they are over and so is their money."""
+        self._over = (self._over | self._open) - open_now
+        self._open = frozenset(open_now)
+        if self._over:
+            there = {res_of(job) for job in cluster.jobs}
+            for res_id in self._over - there:
+                self.mover.forget(res_id)
+            self._over &= frozenset(res_id for res_id in there if res_id is not None)
 
     def _closed(self, res_id: int) -> Reservation | None:
         """A reservation that is over; None: this ledger never had it."""
@@ -200,15 +219,14 @@ class Spiller:
 
     def _send_home(self, reservation: Reservation, why: str) -> bool:
         job_id = reservation.wanted.job_id
-        if self._again_at.get(job_id, 0.0) > self._clock.monotonic():
+        if self._later.get(job_id, (0.0, ""))[0] > self._clock.monotonic():
             return False
         try:
             self.mover.return_home(reservation, why)
         except SlurmUnavailable:
             raise
         except SlurmError as error:
-            self._again_at[job_id] = self._clock.monotonic() + TRY_AGAIN_S
-            self._log.warning("job not brought home", job=job_id, why=error)
+            self._put_off(job_id, "job not brought home", error)
             return False
         self._log.info("job brought home", job=job_id, res_id=reservation.res_id, why=why)
         return True

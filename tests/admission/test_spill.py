@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from hetslurm.burst import verdicts
+from hetslurm.burst.move import home_key
 from hetslurm.burst.no_policy import NoPolicy
 from hetslurm.burst.waiting import waiting_jobs
 from hetslurm.cloudburst.ledger.values import ReservationState
@@ -231,6 +233,39 @@ def test_jobs_that_may_only_burst_are_not_behind_all_others(
     assert ids == [2, 1, 3, 4, 5]
     assert desk.step().spilled == 4
     assert [desk.job(i).partition for i in (1, 2, 3, 4, 5)] == ["cloud"] * 4 + ["cpu"]
+
+
+def test_a_job_that_cannot_be_judged_keeps_no_other_waiting(
+    make_desk: Make, make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(make_job(1, f"app=bad;{ALLOW}"), make_job(2, ALLOW))
+    sound = verdicts.decide
+
+    def decide(view: Any, request: Any, *rest: Any, **options: Any) -> Any:
+        if request.app == "bad":
+            raise ValueError("no parser made this")
+        return sound(view, request, *rest, **options)
+
+    monkeypatch.setattr(verdicts, "decide", decide)
+    assert desk.step().spilled == 1
+    assert desk.job(2).partition == "cloud"
+    desk.step()
+    assert desk.log.getvalue().count("job not judged") == 1
+
+
+def test_nothing_is_kept_of_a_job_that_is_over(make_desk: Make, make_job: Make) -> None:
+    desk = make_desk(make_job(1, ALLOW))
+    desk.step()
+    (reservation,) = desk.book.open_reservations()
+    key = home_key(reservation.res_id)
+    desk.step()
+    assert desk.book.read_note(key) != ""
+    desk.book.release(reservation.res_id, "its job is over")
+    desk.change(1, state="COMPLETING")
+    desk.step()
+    desk.slurm.cluster = replace(desk.slurm.cluster, jobs=())
+    desk.step()
+    assert desk.book.read_note(key) == ""
 
 
 def test_what_is_told_is_not_written_again_and_again(make_desk: Make, make_only: Make) -> None:
