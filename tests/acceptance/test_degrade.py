@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slurm
 
 # By score the gpu wins; by the author's order, the cpu.
 HET = "--het=target=cpu,cpus=1,time=30:00;target=gpu:a100:1,cpus=1,time=1:00"
+UP = {"idle", "mix", "alloc", "comp"}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,8 @@ def restart_slurmctld_without(lab, damage) -> None:
     lab.sandbox.kill_controller()
     damage(lab.sandbox.snapshot_path)
     lab.sandbox.restart_slurmctld()
+    # A held job is bound once, by the nodes that are there.
+    lab.wait_for("the nodes to register", lambda: set(lab.admin("sinfo", "-h", "-N", "-o", "%t").split()) <= UP)
 
 
 def remove(path: Path) -> None:
