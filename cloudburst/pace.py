@@ -37,13 +37,23 @@ class Pace:
         self._hopes = True
         self._share = 1.0
         self._at: float | None = None
-        if text:
-            self._remember(text)
+        self.remember(text)
 
     def text(self) -> str:
         """What was learned, for the next process."""
         known = (self._low, self._high, self._share, self._at or 0.0)
         return json.dumps({"known": known, "hopes": self._hopes})
+
+    def remember(self, text: str) -> None:
+        """Go on from what this or another process learned; what is no such text changes nothing."""
+        try:
+            known = json.loads(text)
+            low, high, share, at = map(float, known["known"])
+            hopes = known["hopes"] is True
+        except (ValueError, KeyError, TypeError):
+            return
+        if 0 <= low <= high <= self._bucket.size and SLOWEST <= share <= 1 and isfinite(at):
+            self._low, self._high, self._share, self._at, self._hopes = low, high, share, at, hopes
 
     def batch(self, wanted: int, now: float) -> int:
         """How many to ask for now; 0: wait `ready_s`."""
@@ -88,13 +98,3 @@ class Pace:
         self._low = min(self._bucket.size, self._low + gained)
         self._high = min(self._bucket.size, self._high + gained)
         self._at = now
-
-    def _remember(self, text: str) -> None:
-        try:
-            known = json.loads(text)
-            low, high, share, at = map(float, known["known"])
-            hopes = known["hopes"] is True
-        except (ValueError, KeyError, TypeError):
-            return
-        if 0 <= low <= high <= self._bucket.size and SLOWEST <= share <= 1 and isfinite(at):
-            self._low, self._high, self._share, self._at, self._hopes = low, high, share, at, hopes

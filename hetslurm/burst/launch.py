@@ -103,7 +103,7 @@ class Launch:
                 self._outcomes[instance.node] = NotStarted(Trouble.CONFIGURATION, why, final)
                 continue
             if name not in lanes:
-                pace = Pace(self._buckets.get(name, Bucket()), self._book.read_note(_note(name)) or "")
+                pace = Pace(self._buckets.get(name, Bucket()))
                 lanes[name] = Lane(name, provider, pace, Prices(provider, self._clock))
             lanes[name].queue.append(Work.of(instance, pool))
         return tuple(lanes.values())
@@ -114,6 +114,8 @@ class Launch:
         lane.ready_at = max(paused_until(cooled, work.pool.partition) for work in lane.queue)
         if lane.ready_at > now:
             return
+        # Others launch, too: what they learned meanwhile counts.
+        lane.pace.remember(self._book.read_note(_note(lane.name)) or "")
         count = lane.pace.batch(len(lane.queue), now)
         if count == 0:
             # A little more than that, so that rounding never makes it too early.

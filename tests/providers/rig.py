@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hetslurm.burst.launch import Launch
@@ -48,6 +48,7 @@ class Rig:
         self.providers = providers
         self.jobs = 0
         self.paused: list[float] = []
+        self.on_pause: Callable[[], object] = lambda: None
         self.log = io.StringIO()
 
     def intend(
@@ -83,6 +84,7 @@ class Rig:
 
         def pause(seconds: float) -> None:
             self.paused.append(seconds)
+            self.on_pause()
             self.clock.advance(seconds)
 
         launch = Launch(

@@ -10,6 +10,7 @@ import pytest
 
 from hetslurm.clock import FixedClock
 from hetslurm.cloudburst.ledger.values import InstanceState
+from hetslurm.cloudburst.pace import Pace
 from hetslurm.cloudburst.policy import CloudPool, Purchase, Retry
 from hetslurm.cloudburst.provider.fake import FakeProvider
 from hetslurm.cloudburst.provider.protocol import (
@@ -173,6 +174,18 @@ def test_another_process_waits_where_one_was_throttled(rig: Rig, sky: Sky) -> No
     asked = len(sky.orders)
     assert not_started(rig.launch([rig.row()], patience_s=0)["cloud1"]).final is False
     assert len(sky.orders) == asked
+
+
+def test_what_another_process_learned_meanwhile_counts(rig: Rig, sky: Sky) -> None:
+    learned = Pace()
+    learned.learn(0, 101, NOW)
+    answers = iter([Trouble.THROTTLE] * 300)
+    sky.says = lambda order: next(answers, None)
+    rig.on_pause = lambda: rig.book.note("pace sky", learned.text())
+    rig.launch(rig.intend([f"cloud{i}" for i in range(300)]), patience_s=10_000)
+    # The other one was refused 101: so there are 0 to 100, and what came back since.
+    assert len(sky.orders[0]) == 300
+    assert 50 <= len(sky.orders[1]) <= 60
 
 
 def test_a_wrong_configuration_rests_the_whole_pool_loudly(rig: Rig, sky: Sky) -> None:
