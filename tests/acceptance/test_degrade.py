@@ -45,7 +45,7 @@ def restart_slurmctld_without(lab, damage) -> None:
     damage(lab.sandbox.snapshot_path)
     lab.sandbox.restart_slurmctld()
     # A held job is bound once, by the nodes that are there.
-    lab.wait_for("the nodes to register", lambda: set(lab.admin("sinfo", "-h", "-N", "-o", "%t").split()) <= UP)
+    lab.wait_for("all nodes", lambda: set(lab.admin("sinfo", "-h", "-N", "-o", "%t").split()) <= UP)
 
 
 def remove(path: Path) -> None:
