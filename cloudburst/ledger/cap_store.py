@@ -10,13 +10,15 @@ from hetslurm.cloudburst.ledger.caps import (
     CapSource,
     Key,
     Recorded,
+    binding,
     checked,
     describe,
     in_force,
     key_of,
     same_keys,
 )
-from hetslurm.cloudburst.ledger.journal import Act, usages_at
+from hetslurm.cloudburst.ledger.journal import Act
+from hetslurm.cloudburst.ledger.periods import starts_us
 from hetslurm.cloudburst.ledger.values import CapInForce, EntryKind, Payer, Usage
 from hetslurm.cloudburst.money import text_of
 from hetslurm.cloudburst.policy import EACH, Cap, Level, Period
@@ -88,19 +90,31 @@ def caps_in_force(db: sqlite3.Connection) -> tuple[CapInForce, ...]:
 
 
 def usages(db: sqlite3.Connection, caps: Recorded, at_us: int) -> tuple[Usage, ...]:
-    """Every cap with everybody whom it binds: names it gives, and names that have or had money."""
-    names = {(Level.SITE, "")}
+    """Every cap with everybody whom it binds: names it gives, and names that use some of it."""
+    held = {
+        (Level(row["level"]), row["name"]): row["reserved_micro"] for row in db.execute("SELECT * FROM held")
+    }
+    begun = dict(starts_us(at_us))
+    spent = {
+        (Level(row["level"]), row["name"], Period(row["period"])): row["spent_micro"]
+        for period, since in begun.items()
+        for row in db.execute("SELECT * FROM spent WHERE period = ? AND since_us = ?", (period, since))
+    }
+    names = {(Level.SITE, ""), *held, *(key[:2] for key in spent)}
     names |= {(level, name) for level, name, _, _ in caps if name != EACH}
-    for table in ("held", "spent"):
-        rows = db.execute(f"SELECT DISTINCT level, name FROM {table}")  # noqa: S608  our words
-        names |= {(Level(row["level"]), row["name"]) for row in rows}
     order = {level: at for at, level in enumerate(Level)}
-    return tuple(
-        usage
+    found = (
+        Usage(
+            cap,
+            name,
+            begun[cap.period] / 1e6,
+            held.get((level, name), 0),
+            spent.get((level, name, cap.period), 0),
+        )
         for level, name in sorted(names, key=lambda one: (order[one[0]], one[1]))
-        for usage in usages_at(db, caps, level, name, at_us)
-        if usage.cap.name != EACH or usage.used_micro
+        for cap in binding(caps, level, name)
     )
+    return tuple(usage for usage in found if usage.cap.name != EACH or usage.used_micro)
 
 
 def _write(act: Act, key: Key, source: CapSource, limit: int | None) -> None:

@@ -11,7 +11,6 @@ from hetslurm.cloudburst.ledger.chain import GENESIS, hash_of
 from hetslurm.cloudburst.ledger.periods import since_us, starts_us
 from hetslurm.cloudburst.ledger.values import Entry, EntryKind, Head, Payer, Usage
 from hetslurm.cloudburst.money import text_of
-from hetslurm.cloudburst.policy import Level
 from hetslurm.errors import BudgetExceeded
 
 
@@ -100,23 +99,16 @@ class Act:
 def usages_of(db: sqlite3.Connection, recorded: Recorded, payer: Payer, at_us: int) -> Iterator[Usage]:
     """How much is used of every cap that binds a payer."""
     for level, name in payer.scopes():
-        yield from usages_at(db, recorded, level, name, at_us)
-
-
-def usages_at(
-    db: sqlite3.Connection, recorded: Recorded, level: Level, name: str, at_us: int
-) -> Iterator[Usage]:
-    """How much is used of every cap that binds a name of a level."""
-    for cap in binding(recorded, level, name):
-        since = since_us(cap.period, at_us)
         held = db.execute(
             "SELECT reserved_micro FROM held WHERE level = ? AND name = ?", (level, name)
         ).fetchone()
-        spent = db.execute(
-            "SELECT spent_micro FROM spent WHERE level = ? AND name = ? AND period = ? AND since_us = ?",
-            (level, name, cap.period, since),
-        ).fetchone()
-        yield Usage(cap, name, since / 1e6, held[0] if held else 0, spent[0] if spent else 0)
+        for cap in binding(recorded, level, name):
+            since = since_us(cap.period, at_us)
+            spent = db.execute(
+                "SELECT spent_micro FROM spent WHERE level = ? AND name = ? AND period = ? AND since_us = ?",
+                (level, name, cap.period, since),
+            ).fetchone()
+            yield Usage(cap, name, since / 1e6, held[0] if held else 0, spent[0] if spent else 0)
 
 
 def read_head(db: sqlite3.Connection) -> Head:

@@ -46,6 +46,7 @@ CREATE TABLE spent (
     spent_micro INTEGER NOT NULL CHECK (spent_micro >= 0),
     PRIMARY KEY (level, name, period, since_us)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX spent_by_period ON spent (period, since_us);
 CREATE TABLE caps (
     level TEXT NOT NULL,
     name TEXT NOT NULL,

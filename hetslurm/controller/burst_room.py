@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hetslurm.burst.alerts import Alerts
+from hetslurm.burst.budget_page import BudgetPage
 from hetslurm.burst.funding import Funding
 from hetslurm.burst.hands import Auditor
 from hetslurm.burst.interrupt import Interruptions
@@ -36,6 +38,8 @@ class Room:
     reconciler: Reconciler
     interruptions: Interruptions
     funding: Funding
+    alerts: Alerts
+    page: BudgetPage
 
     @classmethod
     def open(
@@ -66,6 +70,8 @@ class Room:
             Reconciler(acts),
             Interruptions(book, adapter, audit, log=log, clock=clock),
             Funding(book, adapter, audit, log=log),
+            Alerts(book, log, clock),
+            BudgetPage(book, log, clock),
         )
 
     @property
@@ -101,17 +107,20 @@ class Room:
     def look(
         self, cluster: Cluster | None, told: Mapping[str, Notice]
     ) -> tuple[Look, tuple[Interruption, ...]]:
-        """Reconcile, then follow interruptions, then fund raised limits. Raises LedgerError."""
+        """Reconcile, follow interruptions, fund raised limits, tell how caps stand. Raises LedgerError."""
         look = self.reconciler.look(cluster)
         under_way: tuple[Interruption, ...] = ()
         if look.sight is not None:
             under_way = self.interruptions.look(look.sight, self.providers, told)
             self.funding.look(look.sight, self.providers)
+        self.alerts.look(self.policy)
+        self.page.look(self.policy.currency)
         return look, under_way
 
     def close(self) -> None:
         """Let go of everything."""
         close_all(self.providers)
+        self.alerts.wait(1.0)
         self.book.close()
 
 

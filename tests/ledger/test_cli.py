@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import stat
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from hetslurm.burst.budget_page import BudgetPage
 from hetslurm.cli.app import build
 from hetslurm.clock import SystemClock
 from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.values import Payer
+from hetslurm.daemon.log import Log
 from hetslurm.errors import BudgetError, BudgetExceeded, LedgerError
 from hetslurm.units import MICRO
 
@@ -58,6 +62,7 @@ def test_show_has_every_cap_with_what_is_used_and_left(config: Path) -> None:
     shown = facts(config, "show")
     assert shown["currency"] == "EUR"
     rows = {(one["level"], one["name"]): one for one in shown["caps"]}
+    assert rows["user", "*"]["used_micro"] == 0
     site = rows["site", ""]
     assert (site["limit"], site["reserved"], site["spent"], site["free"]) == ("10.00", "2.50", "0.10", "7.40")
     assert (site["source"], site["over_micro"], site["file_limit_micro"]) == ("burst.toml", 0, 10 * MICRO)
@@ -166,6 +171,34 @@ def test_an_overrun_shows(config: Path) -> None:
         book.ended("c2", 1, 3600.0, "would not die")
     assert facts(config, "show")["overruns"][0]["spent"] == "3.10"
     assert "OVERRUN of 3.10 EUR" in call(config, "show").output
+
+
+def test_users_whom_the_ledger_does_not_let_in_read_the_controllers_page(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = facts(config, "show", "--user", "bob")
+    log = StringIO()
+    with Book(Book.path_in(config.parent), SystemClock()) as book:
+        page = BudgetPage(book, Log(out=log), SystemClock())
+        for _ in range(2):
+            page.look("EUR")
+    written = config.parent / "budget.json"
+    assert stat.S_IMODE(written.stat().st_mode) == 0o644
+    monkeypatch.setattr("hetslurm.cli.budget.is_ours", lambda path: False)
+    shown = facts(config, "show", "--user", "bob")
+    assert {**shown, "at": ""} == {**right, "at": ""}
+    assert f"as of {shown['at']}" in call(config, "show").stdout
+    assert log.getvalue() == ""
+
+
+def test_a_page_that_cannot_be_written_is_said_once(config: Path) -> None:
+    log = StringIO()
+    with Book(Book.path_in(config.parent), SystemClock()) as book:
+        (config.parent / "budget.json").mkdir()
+        page = BudgetPage(book, Log(out=log), SystemClock())
+        for _ in range(3):
+            page.look("EUR")
+    assert len(log.getvalue().splitlines()) == 1
 
 
 def test_without_a_ledger_it_says_who_makes_it(tmp_path: Path) -> None:
