@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from hetslurm.burst.alerts import Alerts
+from hetslurm.burst.budget_page import BudgetPage
 from hetslurm.burst.funding import Funding
 from hetslurm.burst.interrupt import Interruptions
 from hetslurm.burst.power import Power
@@ -136,4 +138,6 @@ class Actors:
             Reconciler(acts),
             Interruptions(power.book, power.slurm, audit, **shared),  # type: ignore[arg-type]
             Funding(power.book, power.slurm, audit, log=power.log),
+            Alerts(power.book, power.log, power.clock),
+            BudgetPage(power.book, power.log, power.clock),
         )
