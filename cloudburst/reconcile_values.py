@@ -20,11 +20,15 @@ COMING_UP = frozenset({"POWERING_UP", "POWER_UP"})
 
 @dataclass(frozen=True, slots=True)
 class SlurmView:
-    """Cloud nodes by name, jobs by id, and the ids of which Slurm was asked and which are over for sure."""
+    """Cloud nodes by name, jobs by id, and the ids of which Slurm was asked and which are over for sure.
+
+    `ended` are those of the latter that Slurm still tells about.
+    """
 
     nodes: Mapping[str, Node]
     jobs: Mapping[int, QueuedJob]
     over: frozenset[int] = frozenset()
+    ended: Mapping[int, QueuedJob] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

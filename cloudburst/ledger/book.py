@@ -14,8 +14,9 @@ from pathlib import Path
 
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.cooldown import Cooldown
-from hetslurm.cloudburst.ledger import cap_store, launches, notes, reservations, store, told
+from hetslurm.cloudburst.ledger import cap_store, costs, launches, notes, reservations, store, told
 from hetslurm.cloudburst.ledger.caps import CapSource
+from hetslurm.cloudburst.ledger.costs import Run
 from hetslurm.cloudburst.ledger.journal import Act
 from hetslurm.cloudburst.ledger.reader import HEARTBEAT, Reader
 from hetslurm.cloudburst.ledger.values import AlertKey, Instance, Reservation, Wanted
@@ -249,6 +250,20 @@ class Book(Reader):
         """Keep a text under a key."""
         with self._act() as act:
             notes.write_note(act.db, key, value)
+
+    def expected_wait(self, res_id: int, home_wait_s: float) -> None:
+        """How long the job would have waited on-premises, as judged when it left. The first word stays.
+
+        Infinite: nothing there could run it.
+        """
+        with self._act() as act:
+            costs.expect_wait(act.db, res_id, home_wait_s)
+
+    def ran(self, runs: Sequence[Run]) -> None:
+        """A job began, or ended, on instances. Twice is once; the first end of a run stays."""
+        if runs:
+            with self._act() as act:
+                costs.note_runs(act.db, runs)
 
     def _remember(self, cluster: str) -> None:
         known = self.read_note(_CLUSTER)

@@ -12,7 +12,17 @@ from typing import Self
 
 from hetslurm.clock import Clock, SystemClock
 from hetslurm.cloudburst.cooldown import Cooldown
-from hetslurm.cloudburst.ledger import cap_store, instances, journal, notes, reservations, store, verify
+from hetslurm.cloudburst.ledger import (
+    cap_store,
+    costs,
+    instances,
+    journal,
+    notes,
+    reservations,
+    store,
+    verify,
+)
+from hetslurm.cloudburst.ledger.costs import Costs, Run
 from hetslurm.cloudburst.ledger.values import CapInForce, Entry, Head, Instance, Reservation, Usage
 
 FILE_NAME = "burst.sqlite3"
@@ -118,6 +128,16 @@ class Reader:
             return journal.read_history(
                 db, limit=limit, before=before, account=account, user=user, job_id=job_id, kind=kind
             )
+
+    def costs(self, since: float = 0.0, until: float | None = None) -> Costs:
+        """What was settled from `since` on and before `until` (Unix seconds), with all that explains it."""
+        with self._read() as db:
+            return costs.read_costs(db, since, until)
+
+    def runs(self, *, only_open: bool = False) -> tuple[Run, ...]:
+        """When jobs ran on instances; only those that were not seen to end, if asked."""
+        with self._read() as db:
+            return costs.read_runs(db, only_open=only_open)
 
     def head(self) -> Head:
         """The newest entry's number and hash."""

@@ -120,6 +120,18 @@ CREATE INDEX instances_of_reservation ON instances (res_id);
 CREATE INDEX live_instances ON instances (node)
     WHERE state IN ('intent', 'launched', 'terminating');
 
+CREATE TABLE runs (
+    node TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    PRIMARY KEY (node, generation, started_at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX open_runs ON runs (node) WHERE ended_at IS NULL;
+CREATE TABLE waits (
+    res_id INTEGER PRIMARY KEY,
+    home_wait_s REAL
+) STRICT;
 CREATE TABLE cooldowns (
     partition TEXT NOT NULL,
     zone TEXT NOT NULL,

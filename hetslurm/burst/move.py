@@ -65,6 +65,7 @@ class Mover:
             raise ValueError(f"job {job.job_id} is not to go anywhere")
         reservation = self._book.reserve(move.wanted)
         res_id = reservation.res_id
+        self._book.expected_wait(res_id, judged.wait_s)
         home = Home.of(job)
         self._book.note(home_key(res_id), msgspec.json.encode(home).decode())
         moving = Moving(OUT, res_id, job.job_id, lift=not home.is_nowhere, why=judged.why)

@@ -18,6 +18,7 @@ from hetslurm.cloudburst.ledger.values import Reservation
 from hetslurm.cloudburst.policy import Policy
 from hetslurm.cloudburst.provider.protocol import Provider, ProviderError, Seen, SeenState
 from hetslurm.cloudburst.reconcile import reconcile
+from hetslurm.cloudburst.reconcile_runs import runs_seen
 from hetslurm.cloudburst.reconcile_values import Memory, Sight, SlurmView
 from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.errors import SlurmError, SlurmRefused, SlurmUnavailable
@@ -77,6 +78,8 @@ class Reconciler:
         busy = read_busy(self._power.state_dir)
         now = self._power.clock.now()
         sight = Sight(now, policy, slurm, seen, instances, reservations, busy)
+        # Before anything is paid, so that the report knows what was paid for.
+        book.ran(runs_seen(sight, book.runs(only_open=True)))
         actions, self._memory = reconcile(sight, self._memory)
         _, failed = self._acts.carry_out(actions, sight)
         if slurm is not None:
@@ -125,7 +128,8 @@ class Reconciler:
         names = {name for p in cluster.partitions if p.name in policy.partitions for name in p.nodes}
         nodes = {node.name: node for node in cluster.nodes if node.name in names}
         jobs = {job.job_id: job for job in cluster.jobs if job.state not in _OVER}
-        over = {job.job_id for job in cluster.jobs} - jobs.keys()
+        ended = {job.job_id: job for job in cluster.jobs if job.state in _OVER}
+        over = set(ended)
         live = {row.res_id for row in self._power.book.instances()}
         waiting = sorted(reservations, key=lambda r: r.res_id in live)
         missing = [r.wanted.job_id for r in waiting if r.wanted.job_id not in jobs.keys() | over]
@@ -136,9 +140,11 @@ class Reconciler:
                 return None
             if job is None or job.state in _OVER:
                 over.add(job_id)
+                if job is not None:
+                    ended[job_id] = job
             else:
                 jobs[job_id] = job
-        return SlurmView(nodes, jobs, frozenset(over))
+        return SlurmView(nodes, jobs, frozenset(over), ended)
 
     def _job(self, job_id: int) -> QueuedJob | None:
         """The job as Slurm has it now; None: it does not know it any more."""

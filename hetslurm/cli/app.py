@@ -26,6 +26,7 @@ COMMANDS = (
     "relay",
     "burst",
     "budget",
+    "report",
 )
 
 
