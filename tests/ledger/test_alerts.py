@@ -18,7 +18,10 @@ from hetslurm.clock import FixedClock
 from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.told import MOST_TRIES
 from hetslurm.cloudburst.policy import Alert, Policy
+from hetslurm.cluster import Cluster
+from hetslurm.controller.burst_room import Room
 from hetslurm.daemon.log import Log
+from hetslurm.slurm.fake import FakeSlurm
 
 from .scenes import cap, wanted
 
@@ -216,3 +219,33 @@ def test_a_ledger_that_cannot_be_read_is_logged_and_no_more(desk: Desk) -> None:
     desk.book.close()
     watch.look(Policy(alerts=(Alert(command=("/bin/true",)),)))
     assert desk.logged()[0]["event"] == "budget alert"
+
+
+class Silent:
+    """An audit that keeps nothing."""
+
+    def note(self, event: str, **fields: object) -> None:
+        """See Auditor."""
+
+
+def test_the_controller_tells_and_writes_the_page_though_slurm_is_silent(desk: Desk) -> None:
+    folder = desk.folder / "state"
+    policy = Policy(currency="EUR", caps=(cap(10),), alerts=(desk.command(WRITE),))
+    room = Room.open(
+        folder,
+        policy,
+        "t",
+        FakeSlurm(Cluster("t", (22, 5, 8), 0.0, (), (), ())),
+        Silent(),
+        log=Log("json", desk.log),
+        clock=desk.clock,
+    )
+    try:
+        room.book.reserve(wanted(1, 6))
+        room.look(None, {})
+        room.alerts.wait()
+    finally:
+        room.close()
+    assert [one["share"] for one in desk.told()] == [0.5]
+    page = json.loads((folder / "budget.json").read_text())
+    assert page["caps"][0]["reserved"] == "6.00"
