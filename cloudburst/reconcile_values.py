@@ -226,6 +226,14 @@ class Evict:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A requeued job that has money runs again now, not after the delay that Slurm puts before it."""
+
+    job: QueuedJob
+    why: str
+
+
 Action = (
     Terminate
     | Adopt
@@ -240,4 +248,5 @@ Action = (
     | SendHome
     | Expire
     | Evict
+    | Start
 )

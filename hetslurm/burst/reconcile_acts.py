@@ -29,10 +29,12 @@ from hetslurm.cloudburst.reconcile_values import (
     SendHome,
     Settle,
     Sight,
+    Start,
     Terminate,
     Undrain,
 )
 from hetslurm.errors import HetslurmError, SlurmError
+from hetslurm.slurm.protocol import JobUpdate
 
 
 class _Moot(Exception):
@@ -104,6 +106,8 @@ class Acts:
             case Expire(reservation, why):
                 self._homeward.return_home(reservation, why)
                 book.expire()
+            case Start(job):
+                slurm.update_job(job.job_id, JobUpdate(start_now=True))
             case Evict():
                 self._evict(action, sight)
             case Launch(node):

@@ -12,6 +12,7 @@ from hetslurm.cloudburst.reconcile_values import (
     NodeDown,
     PowerDown,
     Settle,
+    Start,
     Terminate,
     Undrain,
 )
@@ -38,7 +39,7 @@ def describe(action: Action) -> tuple[str, dict[str, object]]:
             about = {"partition": partition, "zone": zone, "purchase": purchase, "trouble": trouble}
         case Launch(node) | NodeDown(node) | PowerDown(node) | Undrain(node):
             about = {"node": node}
-        case Evict(job):
+        case Evict(job) | Start(job):
             about = {"job_id": job.job_id}
         case _:
             reservation = action.reservation

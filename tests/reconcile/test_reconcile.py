@@ -263,3 +263,10 @@ def test_nothing_is_launched_for_a_job_that_is_over() -> None:
     left = sight(instances=(row(InstanceState.INTENT),), seen={"p": ()}, slurm=gone)
     assert kinds(look(left)) == ["Fail"]
     assert "Launch" not in kinds(look_until(replace(left, instances=()), 2 * GUARD_S))
+
+
+def test_a_requeued_job_with_money_does_not_wait_for_slurms_delay() -> None:
+    again = slurm(job("PENDING", reason="BeginTime"), nodes=(node("IDLE+POWERED_DOWN"),))
+    waits = sight(slurm=again, instances=(), seen={"p": ()})
+    assert kinds(look(waits)) == ["Start"]
+    assert look(replace(waits, reservations=(reservation(RESERVED),))) == ()
