@@ -68,8 +68,9 @@ class Acts:
             self._do(action, sight)
         except _Moot:
             return True
-        except (HetslurmError, OSError) as error:
-            self._say(action, f"failed: {error}")
+        except Exception as error:  # a bug in one act must not keep the others from being done
+            known = isinstance(error, HetslurmError | OSError)
+            self._say(action, f"failed: {error}" if known else f"failed: {error!r}")
             return False
         self._say(action, "done")
         return True

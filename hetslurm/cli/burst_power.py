@@ -55,9 +55,13 @@ def resume(nodes: NodesArgument, config: ConfigOption = None) -> None:
 
 def suspend(nodes: NodesArgument, config: ConfigOption = None) -> None:
     """Slurm's SuspendProgram: end the nodes' instances and pay them."""
-    from hetslurm.burst.suspend import suspend as run  # noqa: PLC0415
+    from functools import partial  # noqa: PLC0415
 
-    _act(config, nodes, run)
+    from hetslurm.burst.suspend import process_began_at  # noqa: PLC0415
+    from hetslurm.burst.suspend import suspend as run  # noqa: PLC0415
+    from hetslurm.clock import SystemClock  # noqa: PLC0415
+
+    _act(config, nodes, partial(run, before=process_began_at(SystemClock())))
 
 
 def resume_fail(nodes: NodesArgument, config: ConfigOption = None) -> None:

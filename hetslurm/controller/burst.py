@@ -8,9 +8,10 @@ tried again with the next cycle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hetslurm.burst.hands import Auditor
 from hetslurm.burst.no_policy import NoPolicy
@@ -30,6 +31,7 @@ from hetslurm.native.kernel import View
 from hetslurm.site import Site
 from hetslurm.slurm.protocol import SlurmAdapter
 
+T = TypeVar("T")
 # Providers are not asked more often than this, seconds.
 LOOK_EVERY_S = 3.0
 _END_S = 20.0
@@ -68,6 +70,13 @@ class BurstFacts:
     interruptions_total: int = 0
     interrupting: int = 0
     spills_total: Mapping[str, int] = field(default_factory=dict)
+
+
+def _spill(room: Room, scene: Scene) -> None:
+    if scene.cluster is None or scene.plan is None:
+        return
+    generation = scene.view.generation if scene.view is not None else 1
+    room.spill.step(room.policy, room.providers, scene.site, scene.cluster, scene.plan.pools, generation)
 
 
 class Burst:
@@ -137,27 +146,35 @@ class Burst:
             if scene.cluster is not None:
                 self._no_policy.tell(scene.cluster)
             return
-        if scene.cluster is not None and scene.plan is not None:
-            try:
-                room.spill.step(
-                    room.policy,
-                    room.providers,
-                    scene.site,
-                    scene.cluster,
-                    scene.plan.pools,
-                    scene.view.generation if scene.view is not None else 1,
-                )
-            except (HetslurmError, OSError) as error:
-                self._trouble("spill", error)
-            else:
-                self._said.pop("spill", None)
+        self._try("spill", lambda: _spill(room, scene))
         now = self._clock.monotonic()
         if now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
-        look, under_way = room.look(scene.cluster, scene.told)
+        look = self._try("reconciler", lambda: room.reconciler.look(scene.cluster))
+        under_way: tuple[Interruption, ...] | None = ()
+        sight = look.sight if look is not None else None
+        if sight is not None:
+            told = scene.told
+            under_way = self._try(
+                "interruptions", lambda: room.interruptions.look(sight, room.providers, told)
+            )
+            self._try("funding", lambda: room.funding.look(sight, room.providers))
+        room.alerts.look(room.policy)
+        self._try("budget page", lambda: room.page.look(room.policy.currency))
+        if look is not None:
+            self._report(room, look, under_way or ())
         self._said.pop("burst", None)
-        self._report(room, look, under_way)
+
+    def _try(self, what: str, work: Callable[[], T]) -> T | None:
+        """Each part fails alone: a spill that cannot be done keeps no instance running."""
+        try:
+            result = work()
+        except Exception as error:
+            self._trouble(what, error)
+            return None
+        self._said.pop(what, None)
+        return result
 
     def _follow(self, scene: Scene) -> Room | None:
         """The room of the policy in force; None: there is none."""
@@ -190,7 +207,8 @@ class Burst:
             )
             self._log.info("burst is on", policy=named, partitions=sorted(policy.partitions))
         else:
-            self._room.follow(policy)
+            room = self._room
+            self._try("policy", lambda: room.follow(policy))
         return self._room
 
     def _said_policy(self) -> None:

@@ -14,17 +14,14 @@ from hetslurm.burst.interrupt import Interruptions
 from hetslurm.burst.power import Power
 from hetslurm.burst.providers import open_providers
 from hetslurm.burst.reconcile_acts import Acts
-from hetslurm.burst.reconciler import Look, Reconciler
+from hetslurm.burst.reconciler import Reconciler
 from hetslurm.burst.spill import Spiller
 from hetslurm.clock import Clock
-from hetslurm.cloudburst.interruption import Interruption
 from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.policy import Policy
 from hetslurm.cloudburst.provider.protocol import Provider
-from hetslurm.cluster import Cluster
 from hetslurm.controller.burst_spill import SpillStep
 from hetslurm.daemon.log import Log
-from hetslurm.health.notices import Notice
 from hetslurm.slurm.protocol import SlurmAdapter
 
 
@@ -103,19 +100,6 @@ class Room:
         self.acts.power = self.power
         if not same:
             close_all(old.providers)
-
-    def look(
-        self, cluster: Cluster | None, told: Mapping[str, Notice]
-    ) -> tuple[Look, tuple[Interruption, ...]]:
-        """Reconcile, follow interruptions, fund raised limits, tell how caps stand. Raises LedgerError."""
-        look = self.reconciler.look(cluster)
-        under_way: tuple[Interruption, ...] = ()
-        if look.sight is not None:
-            under_way = self.interruptions.look(look.sight, self.providers, told)
-            self.funding.look(look.sight, self.providers)
-        self.alerts.look(self.policy)
-        self.page.look(self.policy.currency)
-        return look, under_way
 
     def close(self) -> None:
         """Let go of everything."""

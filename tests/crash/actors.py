@@ -89,7 +89,10 @@ class Actors:
         room, cluster = self._room, world.slurm.read_cluster()
         pools = plan_cycle(cluster, Site()).pools
         room.spill.step(room.policy, room.providers, Site(), cluster, pools)
-        room.look(cluster, {})
+        sight = room.reconciler.look(cluster).sight
+        assert sight is not None
+        room.interruptions.look(sight, room.providers)
+        room.funding.look(sight, room.providers)
 
     def programs(self) -> None:
         """What Slurm starts."""

@@ -13,7 +13,8 @@ from hetslurm.burst.power import reason_of
 from hetslurm.burst.resume import boot, resume
 from hetslurm.burst.resume_fail import resume_fail
 from hetslurm.burst.resume_file import ResumeFile
-from hetslurm.burst.suspend import suspend
+from hetslurm.burst.suspend import process_began_at, suspend
+from hetslurm.clock import SystemClock
 from hetslurm.cloudburst.ledger.values import InstanceState
 from hetslurm.cloudburst.policy import Purchase
 from hetslurm.cloudburst.provider.protocol import Trouble
@@ -196,3 +197,17 @@ def test_nodes_are_busy_as_long_as_their_run_lives(tmp_path: Path) -> None:
 def test_a_reason_is_one_line_that_slurm_can_keep() -> None:
     assert reason_of("price", "too\n dear\t!") == "hetslurm: price: too dear !"
     assert len(reason_of("price", "x" * 1000)) == 200
+
+
+def test_a_late_suspend_program_leaves_the_nodes_next_instance_alone(desk: Desk) -> None:
+    desk.money("cloud1")
+    powered_down_at = desk.clock.now()
+    desk.clock.advance(2)
+    resume(desk.power(), ("cloud1",), None)
+    assert suspend(desk.power(), ("cloud1",), before=powered_down_at) == frozenset()
+    assert [i.state for i in desk.book.instances()] == [InstanceState.LAUNCHED]
+
+
+def test_a_program_knows_when_it_was_started() -> None:
+    clock = SystemClock()
+    assert clock.now() - 86_400 < process_began_at(clock) < clock.now()

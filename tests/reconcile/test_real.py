@@ -28,7 +28,7 @@ BURST = """
 [retry]
 guard_s = 3
 grace_s = 3
-reservation_s = 60
+reservation_s = 120
 [retry.cooldown_s]
 capacity = 3
 interrupted = 0
