@@ -20,6 +20,8 @@ from hetslurm.cloudburst.reconcile_values import (
 )
 from hetslurm.cluster import QueuedJob
 
+# What the first run's slurmd still tells Slurm must not be taken for the second run's, seconds.
+SETTLE_S = 20.0
 ON_NODES = frozenset({"RUNNING", "CONFIGURING", "SUSPENDED"})
 
 
@@ -36,13 +38,15 @@ def judge_jobs(sight: Sight, watch: Watch) -> Iterator[Action]:
             yield from _evict(job, "no money is set aside for it on cloud nodes", sight, watch)
         elif job.state in ON_NODES and not set(job.node_names) <= set(paid.wanted.node_names):
             yield from _evict(job, "it is on nodes that its money is not for", sight, watch)
-        elif _is_delayed(job, paid) and watch.is_due(f"start {job.job_id}", sight.guard_s / 6):
+        elif _is_delayed(job, paid, sight.now) and watch.is_due(f"start {job.job_id}", sight.guard_s / 6):
             yield Start(job, "it was requeued, and has money for another run")
 
 
-def _is_delayed(job: QueuedJob, paid: Reservation) -> bool:
+def _is_delayed(job: QueuedJob, paid: Reservation, now: float) -> bool:
     """Slurm waits with it since it was requeued; one that never began waits for its author's --begin."""
     is_free = job.state == "PENDING" and job.priority > 0 and job.reason == "BeginTime"
+    if now - job.submit_at < SETTLE_S:
+        return False
     return (
         is_free and paid.state is ReservationState.COMMITTED and paid.held_micro >= paid.wanted.attempt_micro
     )

@@ -41,21 +41,10 @@ def _judge_node(node: Node, sight: Sight, watch: Watch) -> Iterator[Action]:
     elif node.state & COMING_UP:
         yield from _judge_powering_up(node, sight, watch)
     elif "POWERED_DOWN" in node.state:
-        stuck = watch.lasted(f"cleaning {node.name}") if _is_cleaned(node, sight) else 0.0
-        if stuck >= 2 * sight.guard_s:
-            yield NodeDown(node.name, f"{OURS}a requeued job waits for this node to let go of it")
         if ours and "DRAIN" in node.state:
             yield Undrain(node.name, f"powered down: {node.reason}")
     elif watch.lasted(f"no instance {node.name}") >= sight.guard_s:
         yield NodeDown(node.name, f"{OURS}it runs, and no instance of ours stands behind it")
-
-
-def _is_cleaned(node: Node, sight: Sight) -> bool:
-    """A job waits for the end of a run there that no slurmd will ever report; DOWN tells Slurm so."""
-    jobs = sight.slurm.jobs.values() if sight.slurm is not None else ()
-    return any(
-        job.state == "PENDING" and job.reason == "Cleaning" and node.name in job.node_names for job in jobs
-    )
 
 
 def _judge_powering_up(node: Node, sight: Sight, watch: Watch) -> Iterator[Action]:

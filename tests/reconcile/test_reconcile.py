@@ -266,14 +266,7 @@ def test_nothing_is_launched_for_a_job_that_is_over() -> None:
 
 
 def test_a_requeued_job_with_money_does_not_wait_for_slurms_delay() -> None:
-    again = slurm(job("PENDING", reason="BeginTime"), nodes=(node("IDLE+POWERED_DOWN"),))
+    again = slurm(job("PENDING", reason="BeginTime", submit_at=NOW - 20), nodes=(node("IDLE+POWERED_DOWN"),))
     waits = sight(slurm=again, instances=(), seen={"p": ()})
     assert kinds(look(waits)) == ["Start"]
     assert look(replace(waits, reservations=(reservation(RESERVED),))) == ()
-
-
-def test_a_job_that_waits_for_a_powered_down_node_to_clean_up_is_freed_of_it() -> None:
-    stuck = slurm(job("PENDING", reason="Cleaning", node_names=("c1",)), nodes=(node("IDLE+POWERED_DOWN"),))
-    waits = sight(slurm=stuck, instances=(), seen={"p": ()})
-    assert look(waits) == ()
-    assert kinds(look_until(waits, 2 * GUARD_S)) == ["NodeDown"]
