@@ -115,18 +115,18 @@ class Cluster:
         text = self.sandbox.job(job_id).get("AdminComment", "")
         return dict(json.loads(text)) if text.startswith("{") else {}
 
-    def await_steps_gone(self, job_id: int) -> None:
-        """Return when no slurmstepd of the job is left on any node.
+    def await_requeued(self, job_id: int) -> None:
+        """Return when the job, just requeued, can start again.
 
-        Slurm has a batch step report its end after its node has ceased to be "completing". When the job runs
-        again there by then, slurmctld takes the report for the end of the second run.
+        slurmd refuses to launch a job with a credential that was made in the second in which it killed the
+        job's earlier run, or before; slurmctld then fails the job ("Job credential revoked").
         """
+        self.wait_for("the requeue", lambda: self.sandbox.job(job_id)["JobState"] == "PENDING")
         title = f"slurmstepd: [{job_id}.".encode()
-
-        def gone() -> bool:
-            return not any(title in command_line(pid) for pid in of_sandbox(self.sandbox.root))
-
-        self.wait_for(f"the steps of job {job_id} to end", gone)
+        mine = self.sandbox.root
+        self.wait_for("its steps to end", lambda: not any(title in command_line(p) for p in of_sandbox(mine)))
+        killed_at = int(time.time())
+        self.wait_for("the next second", lambda: time.time() >= killed_at + 1)
 
     def update_partition(self, name: str, **settings: str) -> None:
         """`scontrol update`, without waiting for anybody to see it."""

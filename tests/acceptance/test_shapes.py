@@ -203,8 +203,7 @@ def test_requeue_keeps_placement_and_environment(cluster, tmp_path) -> None:
     record = cluster.record(verdict.job_id)
 
     cluster.admin("scontrol", "requeue", str(verdict.job_id))
-    cluster.wait_for("the requeue", lambda: cluster.sandbox.job(verdict.job_id)["JobState"] == "PENDING")
-    cluster.await_steps_gone(verdict.job_id)
+    cluster.await_requeued(verdict.job_id)
     # Slurm lets a requeued job wait for two minutes.
     cluster.admin("scontrol", "update", f"JobId={verdict.job_id}", "StartTime=now")
     job = cluster.finished(verdict.job_id)
