@@ -19,6 +19,7 @@ from hetslurm.burst.verdicts import Judged
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.values import Reservation
+from hetslurm.cloudburst.reconcile_values import OURS
 from hetslurm.cluster import QueuedJob
 from hetslurm.daemon.log import Log
 from hetslurm.errors import LedgerError, SlurmError, SlurmRefused, SlurmUnavailable
@@ -71,7 +72,9 @@ class Mover:
         moving = Moving(OUT, res_id, job.job_id, lift=not home.is_nowhere, why=judged.why)
         self._begin(moving)
         record = spilled_record(job.admin_comment, move.decision, move.chosen, res_id)
-        update = replace(move.update, admin_comment=record)
+        update = replace(
+            move.update, admin_comment=record, start_now=self._may_start_now(detail, move.wanted.node_names)
+        )
         what = {"res_id": res_id, "target": move.chosen.target, "partition": move.wanted.partition}
         what |= {"nodes": ",".join(move.wanted.node_names), "reserved_micro": reservation.amount_micro}
         try:
@@ -88,6 +91,16 @@ class Mover:
         self._release(job.job_id, judged.why)
         self._done(res_id)
         return reservation
+
+    def _may_start_now(self, detail: JobDetail, nodes: tuple[str, ...]) -> bool:
+        """Whether Slurm's pause after a requeue can be cut short.
+
+        Not for a node that failed: what slurmctld had to tell the job's last run there, it tells the next
+        one that boots under that name, and takes its answer for the end of the new run (22.05).
+        """
+        if not detail.restarts:
+            return False
+        return not any(node.reason.startswith(OURS) for node in self._adapter.read_nodes(nodes))
 
     def return_home(self, reservation: Reservation, why: str) -> None:
         """Bring a waiting job back to where it was, or hold one that may only burst; its money is free then.

@@ -17,6 +17,7 @@ from hetslurm.cloudburst.ledger.values import Payer, Wanted
 from hetslurm.cloudburst.market import Market, Offer
 from hetslurm.cloudburst.money import text_of
 from hetslurm.cloudburst.policy import Policy
+from hetslurm.cloudburst.reconcile_values import OURS
 from hetslurm.cloudburst.worst_case import WorstCase, worst_case
 from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.estimates import estimate_waits
@@ -184,7 +185,10 @@ class Judge:
         update = without_leftovers(update, one, chosen)
         limit_s = limit_of(job, update.time_limit_min)
         pool = next(pool for pool in self._views.cloud if pool.name == chosen.pool)
+        # A node that failed lately last of all: Slurm may still have a word for its last run of this job.
+        failed = {node.name for node in self._cluster.nodes if node.reason.startswith(OURS)}
         free = [name for name in pool.node_names if name not in self._given]
+        free.sort(key=lambda name: name in failed)
         # What a target of before asked for stays where this one asks for nothing.
         mem_mb = update.mem_mb_per_node or job.mem_mb_per_node
         most = self._policy.spill.max_nodes_per_job
