@@ -1,9 +1,10 @@
 """An instance is taken away: from the notice to the job that runs again. Pure.
 
-    noticed ──drain, cool down──▶ drained ──checkpoint signal──▶ signalled ──grace──▶ requeued ──▶ over
+    noticed ──drain, cool down──▶ drained ──checkpoint signal──▶ signalled ──grace, requeue──▶ over
 
 Each look says what to do next, from what is known and how far it had come; how far is kept on disk, so that a
-crash anywhere goes on from there. A job that ends in the grace is not run again.
+crash anywhere goes on from there. A job that ends in the grace is not run again; when one that is requeued
+starts is the reconciler's business.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ class Stage(StrEnum):
     NOTICED = "noticed"
     DRAINED = "drained"
     SIGNALLED = "signalled"
-    REQUEUED = "requeued"
     OVER = "over"
 
 
@@ -60,7 +60,6 @@ class Do(StrEnum):
     COOL = "cool"
     SIGNAL = "signal"
     REQUEUE = "requeue"
-    START = "start"
     TELL_POOR = "tell-poor"
     TERMINATE = "terminate"
 
@@ -95,8 +94,6 @@ def follow(progress: Interruption, scene: Scene) -> Next:
             return _drained(progress, scene)
         case Stage.SIGNALLED:
             return _signalled(progress, scene)
-        case Stage.REQUEUED:
-            return _requeued(progress, scene)
         case _:
             return Next((), progress)
 
@@ -157,30 +154,17 @@ def _signalled(progress: Interruption, scene: Scene) -> Next:
     if _on_node(progress, scene) is None:
         again = scene.job is not None and scene.job.job_id == progress.job_id
         outcome = "requeued by Slurm" if again else "its job ended in the grace"
-        stage = Stage.REQUEUED if again else Stage.OVER
-        return Next(_end(scene), replace(progress, stage=stage, outcome=outcome))
+        return Next(_end(scene), replace(progress, stage=Stage.OVER, outcome=outcome))
     until = min(progress.signalled_at + scene.retry.grace_s, progress.at - MARGIN_S)
     if scene.now < until and scene.row is not None:
         return Next((), progress)
     if covers_another(scene):
-        enough = replace(progress, stage=Stage.REQUEUED, outcome="requeued")
+        enough = replace(progress, stage=Stage.OVER, outcome="requeued")
         return Next((Do.REQUEUE, *_end(scene)), enough)
     poor = replace(
-        progress, stage=Stage.REQUEUED, outcome="requeued; what is left of its money covers no other run"
+        progress, stage=Stage.OVER, outcome="requeued; what is left of its money covers no other run"
     )
     return Next((Do.TELL_POOR, Do.REQUEUE, *_end(scene)), poor)
-
-
-def _requeued(progress: Interruption, scene: Scene) -> Next:
-    """Slurm puts a delay before its next run: taken away as soon as the first run has let go."""
-    job = scene.job
-    over = replace(progress, stage=Stage.OVER)
-    if job is None or job.job_id != progress.job_id:
-        return Next((), over)
-    if job.state == "PENDING":
-        acts = (Do.START,) if job.priority and job.reason in {"BeginTime", "None", ""} else ()
-        return Next(acts, over)
-    return Next((), over if job.state in _RUNS else progress)
 
 
 def _end(scene: Scene) -> tuple[Do, ...]:

@@ -28,7 +28,7 @@ from hetslurm.cluster import QueuedJob
 from hetslurm.daemon.log import Log
 from hetslurm.errors import HetslurmError, SlurmRefused
 from hetslurm.health.notices import Notice
-from hetslurm.slurm.protocol import JobUpdate, SlurmAdapter
+from hetslurm.slurm.protocol import SlurmAdapter
 
 _NOTE = "interruptions"
 _MOST_STEPS = 8
@@ -94,7 +94,7 @@ class Interruptions:
                 return
             known[token] = after.progress
             self._write(known.values())
-            if after.progress.stage in (Stage.SIGNALLED, Stage.REQUEUED, Stage.OVER):
+            if after.progress.stage in (Stage.SIGNALLED, Stage.OVER):
                 return  # what Slurm makes of it is seen in the next look
 
     def _notices(self, sight: Sight, told: Mapping[str, Notice]) -> Iterator[tuple[Instance, float]]:
@@ -155,8 +155,6 @@ class Interruptions:
                 )
             case Do.REQUEUE if job is not None:
                 result = self._requeue(job, why)
-            case Do.START if job is not None:
-                self._adapter.update_job(job.job_id, JobUpdate(start_now=True))
             case Do.TERMINATE if row is not None:
                 self._terminate(row, providers, why)
         job_id = job.job_id if job is not None and act not in (Do.COOL, Do.DRAIN, Do.TERMINATE) else None

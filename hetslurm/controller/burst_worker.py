@@ -23,8 +23,12 @@ class Worker(Generic[T]):
         self._thread: Thread | None = None
 
     def give(self, thing: T, wait_s: float) -> bool:
-        """Hand it over, and wait up to `wait_s` seconds; True: all is done."""
+        """Hand it over, and wait up to `wait_s` seconds; True: all is done.
+
+        Not where it still works on an older one: who was waited for once in vain is not waited for again.
+        """
         with self._change:
+            wait_s = 0.0 if self._busy else wait_s
             self._next = [thing]
             if self._thread is None:
                 self._thread = Thread(target=self._run, name=self._name, daemon=True)

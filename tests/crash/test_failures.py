@@ -9,6 +9,7 @@ import pytest
 
 from hetslurm.cloudburst.policy import Purchase
 from hetslurm.cloudburst.provider.protocol import Trouble
+from hetslurm.cluster import QueuedJob
 
 from .scenarios import Scenario
 from .story import Story
@@ -148,3 +149,30 @@ def test_a_provider_that_is_down_from_the_start_lets_no_job_go(tell: Tell) -> No
     for _ in range(20):
         story.beat()
     assert is_home(story)
+
+
+def test_a_limit_beyond_the_cap_goes_back_and_the_job_is_told(tell: Tell) -> None:
+    story = tell(lambda world: None)
+    story.play_until(lambda: story.world.state(7) == "RUNNING")
+    story.world.raise_limit(7, 6000)
+    story.play_until(lambda: job_of(story, 7).time_limit_min == 10)
+    assert "its time limit is 10 min again" in job_of(story, 7).admin_comment
+    assert any("its time limit is 10 min again" in text for _, text in story.world.slurm.told)
+    story.play()
+
+
+def test_a_job_on_cloud_nodes_without_money_is_held_and_starts_nothing(tell: Tell) -> None:
+    def begin(world: World) -> None:
+        world.submit(job(8, 60, partition="cloud", admin_comment=""))
+        world.slurm.required[8] = ("c2",)
+
+    story = tell(begin)
+    story.play_until(lambda: job_of(story, 8).priority == 0)
+    story.play()
+    assert job_of(story, 8).state == "PENDING"
+    assert all("-c2-" not in token for token in story.world.cloud.launches)
+
+
+def job_of(story: Story, job_id: int) -> QueuedJob:
+    """As Slurm has it."""
+    return next(j for j in story.world.slurm.cluster.jobs if j.job_id == job_id)

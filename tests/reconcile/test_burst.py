@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +126,12 @@ def test_a_cloud_that_does_not_answer_holds_no_cycle_up(open_desk: Callable[...,
     provider.gate.clear()
     desk = open_desk(provider=provider)
     assert not desk.burst.cycle(desk.scene, 0.1)
-    assert not desk.burst.cycle(desk.scene, 0.1)
+    begun = time.monotonic()
+    assert not desk.burst.cycle(desk.scene, 60.0)
+    assert time.monotonic() - begun < 30
     provider.gate.set()
-    assert desk.burst.cycle(desk.scene, 60.0)
+    while not desk.burst.cycle(desk.scene, 60.0):
+        assert time.monotonic() - begun < 60
 
 
 def test_a_provider_that_is_down_is_said_once_and_the_heart_beats_on(open_desk: Callable[..., Desk]) -> None:

@@ -76,7 +76,7 @@ def test_a_job_that_ended_in_the_grace_is_not_run_again() -> None:
 def test_a_job_that_another_controller_had_requeued_is_not_requeued_twice() -> None:
     after = follow(signalled(), scene(job=job("PENDING"), now=NOW + 61))
     assert after.acts == (Do.TERMINATE,)
-    assert after.progress.stage is Stage.REQUEUED
+    assert after.progress.outcome == "requeued by Slurm"
 
 
 def test_a_job_whose_money_covers_no_other_run_is_told() -> None:
@@ -89,14 +89,6 @@ def test_an_idle_instance_is_just_ended() -> None:
     after = follow(noticed(stage=Stage.DRAINED), scene(job=None))
     assert after.acts == (Do.TERMINATE,)
     assert after.progress.stage is Stage.OVER
-
-
-def test_the_delay_before_the_next_run_is_taken_away_once_slurm_has_let_go() -> None:
-    again = signalled(stage=Stage.REQUEUED)
-    waiting = follow(again, scene(job=job("COMPLETING")))
-    assert (waiting.acts, waiting.progress) == ((), again)
-    assert follow(again, scene(job=job("PENDING", reason="BeginTime"))).acts == (Do.START,)
-    assert follow(again, scene(job=job("PENDING", reason="JobHeldAdmin", priority=0))).acts == ()
 
 
 @pytest.mark.parametrize("stage", [Stage.NOTICED, Stage.DRAINED])
