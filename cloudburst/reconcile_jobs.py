@@ -39,17 +39,15 @@ def judge_jobs(sight: Sight, watch: Watch) -> Iterator[Action]:
         elif job.state in ON_NODES and not set(job.node_names) <= set(paid.wanted.node_names):
             yield from _evict(job, "it is on nodes that its money is not for", sight, watch)
         elif _is_delayed(job, paid, sight.now) and watch.is_due(f"start {job.job_id}", sight.guard_s / 6):
-            yield Start(job, "it was requeued, and has money for another run")
+            surely = paid.state is ReservationState.COMMITTED
+            yield Start(job, "it was requeued, and has money for another run", surely)
 
 
 def _is_delayed(job: QueuedJob, paid: Reservation, now: float) -> bool:
-    """Slurm waits with it since it was requeued; one that never began waits for its author's --begin."""
+    """Slurm waits with it, most often since it was requeued."""
     is_free = job.state == "PENDING" and job.priority > 0 and job.reason == "BeginTime"
-    if now - job.submit_at < SETTLE_S:
-        return False
-    return (
-        is_free and paid.state is ReservationState.COMMITTED and paid.held_micro >= paid.wanted.attempt_micro
-    )
+    is_settled = now - job.submit_at >= SETTLE_S
+    return is_free and is_settled and paid.held_micro >= paid.wanted.attempt_micro
 
 
 def _evict(job: QueuedJob, why: str, sight: Sight, watch: Watch) -> Iterator[Action]:

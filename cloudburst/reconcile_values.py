@@ -228,10 +228,14 @@ class Evict:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A requeued job that has money runs again now, not after the delay that Slurm puts before it."""
+    """A requeued job that has money runs again now, not after the delay that Slurm puts before it.
+
+    `surely`: it was requeued. Else it may wait for its author's --begin: Slurm knows how often it ran.
+    """
 
     job: QueuedJob
     why: str
+    surely: bool = True
 
 
 Action = (

@@ -107,7 +107,9 @@ class Acts:
             case Expire(reservation, why):
                 self._homeward.return_home(reservation, why)
                 book.expire()
-            case Start(job):
+            case Start(job, _, surely):
+                if not surely and not slurm.read_job(job.job_id).restarts:
+                    raise _Moot
                 slurm.update_job(job.job_id, JobUpdate(start_now=True))
             case Evict():
                 self._evict(action, sight)

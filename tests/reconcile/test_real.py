@@ -132,7 +132,7 @@ def told(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told
         "goes-on": SAVES.replace("; exit 0' USR1", "' USR1"),
         "ends": SAVES,
         "lost": SAVES,
-        "raised": "sleep 300\n",
+        "raised": "sleep 900\n",
     }
     ids = {name: site.submit(script.format(out=folder / name)) for name, script in scripts.items()}
     jobs = {name: Told(job_id, folder / name, site.runs(job_id)) for name, job_id in ids.items()}
@@ -187,6 +187,20 @@ def test_an_orphan_is_dead_within_90_seconds(site: Site) -> None:
     assert time.monotonic() - begun < 90
 
 
+def test_a_raised_limit_is_funded_or_goes_back(site: Site, told: dict[str, Told]) -> None:
+    job_id = told["raised"].job_id
+    site.slurm.run(["scontrol", "update", f"JobId={job_id}", "TimeLimit=20"])
+    site.until("it is funded", lambda: site.of(job_id).limit_s == 1200)
+    (live,) = [i for i in site.book.instances_of(site.of(job_id).res_id) if i.state.is_live]
+    deadline = site.folder(live.node) / "deadline.json"
+    site.until("its instance is told", lambda: json.loads(deadline.read_text())["at"] == live.deadline_at)
+    site.slurm.run(["scontrol", "update", f"JobId={job_id}", "TimeLimit=30-0"])
+    site.until("the limit is back", lambda: site.slurm.job(job_id)["TimeLimit"] == "00:20:00")
+    assert "its time limit is 20 min again" in site.slurm.job(job_id)["AdminComment"]
+    site.slurm.run(["scancel", str(job_id)])
+    site.ends(job_id, "CANCELLED")
+
+
 def test_where_there_is_no_capacity_the_job_waits_and_says_why(site: Site) -> None:
     faults = site.slurm.layout.cloud / "faults.json"
     faults.write_text(json.dumps({"launch": [{"how": "capacity"}]}))
@@ -203,17 +217,3 @@ def _reasons(site: Site, begin: str) -> Iterator[str]:
     for name in (f"cloud{i}" for i in range(1, 7)):
         if site.slurm.node(name).get("Reason", "").startswith(begin):
             yield name
-
-
-def test_a_raised_limit_is_funded_or_goes_back(site: Site, told: dict[str, Told]) -> None:
-    job_id = told["raised"].job_id
-    site.slurm.run(["scontrol", "update", f"JobId={job_id}", "TimeLimit=20"])
-    site.until("it is funded", lambda: site.of(job_id).limit_s == 1200)
-    (live,) = [i for i in site.book.instances_of(site.of(job_id).res_id) if i.state.is_live]
-    deadline = site.folder(live.node) / "deadline.json"
-    site.until("its instance is told", lambda: json.loads(deadline.read_text())["at"] == live.deadline_at)
-    site.slurm.run(["scontrol", "update", f"JobId={job_id}", "TimeLimit=30-0"])
-    site.until("the limit is back", lambda: site.slurm.job(job_id)["TimeLimit"] == "00:20:00")
-    assert "its time limit is 20 min again" in site.slurm.job(job_id)["AdminComment"]
-    site.slurm.run(["scancel", str(job_id)])
-    site.ends(job_id, "CANCELLED")

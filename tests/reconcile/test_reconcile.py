@@ -20,6 +20,7 @@ from hetslurm.cloudburst.reconcile_values import (
     Release,
     SendHome,
     Settle,
+    Start,
     Terminate,
 )
 
@@ -268,5 +269,9 @@ def test_nothing_is_launched_for_a_job_that_is_over() -> None:
 def test_a_requeued_job_with_money_does_not_wait_for_slurms_delay() -> None:
     again = slurm(job("PENDING", reason="BeginTime", submit_at=NOW - 20), nodes=(node("IDLE+POWERED_DOWN"),))
     waits = sight(slurm=again, instances=(), seen={"p": ()})
-    assert kinds(look(waits)) == ["Start"]
-    assert look(replace(waits, reservations=(reservation(RESERVED),))) == ()
+    (act,) = look(waits)
+    assert isinstance(act, Start)
+    assert act.surely
+    (act,) = look(replace(waits, reservations=(reservation(RESERVED),)))
+    assert isinstance(act, Start)
+    assert not act.surely
