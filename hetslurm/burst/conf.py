@@ -58,14 +58,16 @@ def slurm_conf(policy: Policy, version: tuple[int, ...], programs: PurePath, *, 
 
 
 def partition_options(pool: CloudPool) -> str:
-    """A cloud partition's own words: one job a node, nobody's but through hetslurm, and its times.
+    """A cloud partition's own words: nobody's but through hetslurm, and its times.
 
+    Not EXCLUSIVE, although a node is one job's: with GRES in the cluster, Slurm 22.05 does not run an
+    exclusive job again once it was requeued (BadConstraints). hetslurm sends no other job there.
     `idle_s` covers SuspendTime and SuspendTimeout, which take a third of it, 120 s at most.
     """
     suspend_timeout_s = max(1, min(120, int(pool.idle_s / 3)))
     suspend_s = max(1, int(pool.idle_s) - suspend_timeout_s)
     return (
-        f"OverSubscribe=EXCLUSIVE RootOnly=YES SuspendTime={suspend_s} "
+        f"OverSubscribe=NO RootOnly=YES SuspendTime={suspend_s} "
         f"ResumeTimeout={int(pool.boot_timeout_s)} SuspendTimeout={suspend_timeout_s}"
     )
 

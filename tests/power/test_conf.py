@@ -33,7 +33,7 @@ def test_powered_down_nodes_must_be_asked_for_before_23_02() -> None:
 def test_suspend_time_and_suspend_timeout_are_no_more_than_the_idle_tail_that_is_paid_for() -> None:
     partitions = dict(slurm_conf(Policy(pools=POOLS), (22, 5), PurePath("/x")).partitions)
     assert partitions["cloud"] == (
-        "OverSubscribe=EXCLUSIVE RootOnly=YES SuspendTime=80 ResumeTimeout=600 SuspendTimeout=40"
+        "OverSubscribe=NO RootOnly=YES SuspendTime=80 ResumeTimeout=600 SuspendTimeout=40"
     )
     assert "SuspendTime=4 ResumeTimeout=300 SuspendTimeout=2" in partitions["cloud-gpu"]
 
@@ -43,7 +43,7 @@ def test_what_is_printed_names_every_partition_and_the_plugin_s_line() -> None:
     conf = slurm_conf(policy, (22, 5), PurePath("/etc/hetslurm"))
     text = render_conf(conf, policy)
     assert "CloudPartitions=cloud,cloud-gpu\n" in text
-    assert "PartitionName=cloud-gpu Nodes=cloud-gpu[1-64] OverSubscribe=EXCLUSIVE RootOnly=YES" in text
+    assert "PartitionName=cloud-gpu Nodes=cloud-gpu[1-64] OverSubscribe=NO RootOnly=YES" in text
     assert json_conf(conf)["job_submit_hetslurm_conf"] == {"CloudPartitions": "cloud,cloud-gpu"}
 
 
