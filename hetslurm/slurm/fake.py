@@ -32,7 +32,8 @@ class FakeSlurm:
     `is_down` makes every call raise SlurmUnavailable. `calls` records each change of a job: (verb, job id,
     update or None). `released_priority` is what a released job gets. `user` is who changes nodes, `now`
     when (Unix seconds), `node_updates` how many such changes there were. `told` are the texts and signals
-    that jobs got, `required` what ReqNodeList says of a job, `addresses` where nodes were said to be.
+    that jobs got, `required` what ReqNodeList says of a job, `restarts` how often it ran before,
+    `addresses` where nodes were said to be.
     """
 
     cluster: Cluster
@@ -46,6 +47,7 @@ class FakeSlurm:
     node_updates: int = 0
     told: list[tuple[int, str]] = field(default_factory=list)
     required: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    restarts: dict[int, int] = field(default_factory=dict)
     addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def read_cluster(self) -> Cluster:
@@ -56,7 +58,11 @@ class FakeSlurm:
     def read_job(self, job_id: int) -> JobDetail:
         """See SlurmAdapter."""
         job = self._job(job_id)
-        return JobDetail(job=job, required_nodes=",".join(self.required.get(job_id, ())))
+        return JobDetail(
+            job=job,
+            required_nodes=",".join(self.required.get(job_id, ())),
+            restarts=self.restarts.get(job_id, 0),
+        )
 
     def batch_script(self, job_id: int) -> bytes:
         """See SlurmAdapter."""

@@ -47,6 +47,26 @@ def test_a_job_that_would_wait_long_leaves_with_its_worst_case_reserved(
     assert desk.audit() == [("spill", "verified"), ("release", "done")]
 
 
+def test_a_requeued_job_goes_to_a_node_that_did_not_fail_and_then_at_once(
+    make_desk: Make, make_job: Make
+) -> None:
+    desk = make_desk(make_job(1, ALLOW))
+    desk.slurm.restarts[1] = 1
+    desk.slurm.put_node(replace(desk.slurm.read_node("cloud1"), reason="hetslurm: capacity: none"))
+    desk.step()
+    assert desk.slurm.required[1] == ("cloud2",)
+    assert [update.start_now for verb, _, update in desk.slurm.calls if verb == "update"] == [True]
+
+
+def test_on_a_node_that_failed_slurm_s_pause_after_a_requeue_is_kept(make_desk: Make, make_job: Make) -> None:
+    desk = make_desk(make_job(1, ALLOW))
+    desk.slurm.restarts[1] = 1
+    for node in desk.slurm.cluster.nodes:
+        desk.slurm.put_node(replace(node, reason="hetslurm: boot: i-1 did not join"))
+    desk.step()
+    assert [update.start_now for verb, _, update in desk.slurm.calls if verb == "update"] == [False]
+
+
 def test_every_move_is_made_while_the_job_is_held(make_desk: Make, make_job: Make) -> None:
     desk = make_desk(make_job(1, ALLOW))
     desk.step()
