@@ -36,8 +36,8 @@ def _runs_on(row: Instance, job: QueuedJob | None, begun: Run | None, sight: Sig
             yield now
         return
     if begun is not None:
-        # It is over, and Slurm tells of it no more: it ended between two looks.
-        yield Run(row.node, row.generation, begun.started_at, max(begun.started_at, sight.now))
+        ended_at = max(begun.started_at, _end_of(begun, job, sight.now))
+        yield Run(row.node, row.generation, begun.started_at, ended_at)
     if now is not None and _is_up(row.node, sight):
         yield now
 
@@ -51,6 +51,13 @@ def _run_now(row: Instance, job: QueuedJob, now: float) -> Run | None:
     if job.state in {"RUNNING", "SUSPENDED"} or end is None or end > now + _SECOND_S:
         return Run(row.node, row.generation, start)
     return Run(row.node, row.generation, start, end) if end > start else None
+
+
+def _end_of(begun: Run, job: QueuedJob | None, now: float) -> float:
+    """As Slurm says; where it tells of this run no more, it ended between two looks."""
+    if job is None or job.start_at != begun.started_at or job.end_at is None:
+        return now
+    return min(job.end_at, now)
 
 
 def _is_up(node: str, sight: Sight) -> bool:

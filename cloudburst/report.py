@@ -36,7 +36,8 @@ class Row:
 
     `spent_micro` is the sum of boot, run and idle. `held_micro` is still set aside now, whatever time the
     report is of. Of `waits` jobs it is known both how long they would have waited on-premises and how long
-    they did wait (`home_wait_s`, `waited_s`: sums); `nowhere` jobs nothing on-premises could run.
+    they did wait (`home_wait_s`, `waited_s`: sums). `nowhere` jobs were for the cloud only: their
+    authors said so, or nothing on-premises could run them.
     """
 
     name: str
@@ -111,10 +112,10 @@ def make_report(
     for reservation in costs.reservations.values():
         if reservation.held_micro:
             of[_key(reservation, by)].append(Row("", held_micro=reservation.held_micro))
-    jobs: dict[tuple[object, ...], set[tuple[int, int]]] = defaultdict(set)
+    jobs: dict[tuple[object, ...], set[tuple[object, ...]]] = defaultdict(set)
     for spending in costs.spendings:
-        wanted = costs.reservations[spending.res_id].wanted
-        jobs[_key(costs.reservations[spending.res_id], by)].add((wanted.job_id, wanted.submit_at))
+        reservation = costs.reservations[spending.res_id]
+        jobs[_key(reservation, by)].add(_key(reservation, By.JOB))
     for key, rows in of.items():
         found[key] = replace(add(str(key[0]), rows), jobs=len(jobs[key]))
     ordered = sorted(found.items(), key=lambda item: (-item[1].spent_micro, -item[1].held_micro, item[0]))
@@ -197,10 +198,12 @@ def _on_demand(instance: Instance, lasted_s: float, spent_micro: int) -> int:
 
 
 def _wait(reservation: Reservation, costs: Costs, since: float, until: float | None) -> Row:
-    """Counted once, where the reservation was first spent of."""
+    """Counted once for a job, where it was first spent of its money."""
     res_id = reservation.res_id
-    first_at = costs.first_spent_at.get(res_id, since)
-    if res_id not in costs.home_wait_s or first_at < since or (until is not None and first_at >= until):
+    first_at = costs.first_spent_at.get(res_id)
+    if first_at is None or first_at < since or (until is not None and first_at >= until):
+        return Row("")
+    if res_id not in costs.home_wait_s:
         return Row("")
     home_wait_s = costs.home_wait_s[res_id]
     if home_wait_s is None:
@@ -217,7 +220,10 @@ def _wait(reservation: Reservation, costs: Costs, since: float, until: float | N
 
 
 def _key(reservation: Reservation, by: By) -> tuple[object, ...]:
-    """A row's name, and what else keeps it apart: Slurm uses a job's number again."""
+    """A row's name, and what else keeps it apart.
+
+    Slurm uses a job's number again in the end; a requeue gives a job another submit time.
+    """
     wanted = reservation.wanted
     match by:
         case By.ACCOUNT:
@@ -225,7 +231,7 @@ def _key(reservation: Reservation, by: By) -> tuple[object, ...]:
         case By.USER:
             return (wanted.payer.user or UNNAMED,)
         case By.JOB:
-            return (wanted.job_id, wanted.submit_at)
+            return (wanted.job_id, wanted.payer.user)
         case By.POOL:
             return (wanted.partition or UNNAMED,)
         case By.WORKLOAD:

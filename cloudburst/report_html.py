@@ -26,7 +26,9 @@ dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere;
+  min-width: 9rem; }
+th:last-child, td:last-child { white-space: normal; min-width: 8rem; }
 thead th { border-bottom: 2px solid #888; font-size: .85rem; }
 tfoot td { border-top: 2px solid #888; border-bottom: 0; font-weight: 600; }
 svg { width: 100%; height: auto; max-width: 60rem; }
@@ -49,7 +51,8 @@ _NOTES = (
     "Run: a job was on the instance. Boot: before its job began, or all of it where none was seen to run. "
     "Idle: the rest that was paid for.",
     "On-demand: the same instances, as long, at their on-demand price. Wait avoided: what was expected "
-    "on-premises when the jobs left, less what they waited from then until they ran, boots included.",
+    "on-premises when the jobs left, less what they waited from then until they ran, boots included; jobs "
+    "for the cloud only could run nowhere else.",
 )
 
 HEADINGS = (
@@ -102,7 +105,7 @@ def wait_text(row: Row) -> str:
         if row.waits < row.jobs - row.nowhere:
             words.append(f"({row.waits} of {row.jobs} jobs)")
     if row.nowhere:
-        words.append(f"{'and ' if words else ''}{row.nowhere} without a place on-premises")
+        words.append(f"{'and ' if words else ''}{row.nowhere} for the cloud only")
     return " ".join(words)
 
 

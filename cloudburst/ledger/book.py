@@ -254,16 +254,15 @@ class Book(Reader):
     def expected_wait(self, res_id: int, home_wait_s: float) -> None:
         """How long the job would have waited on-premises, as judged when it left. The first word stays.
 
-        Infinite: nothing there could run it.
+        Infinite: it was not to run there, or nothing there could run it.
         """
         with self._act() as act:
             costs.expect_wait(act.db, res_id, home_wait_s)
 
     def ran(self, runs: Sequence[Run]) -> None:
         """A job began, or ended, on instances. Twice is once; the first end of a run stays."""
-        if runs:
-            with self._act() as act:
-                costs.note_runs(act.db, runs)
+        with self._act() as act:
+            costs.note_runs(act.db, runs)
 
     def _remember(self, cluster: str) -> None:
         known = self.read_note(_CLUSTER)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -44,7 +44,7 @@ class Costs:
 
     `reservations` by number: the open ones, and those that were spent of in that time; `runs` of their
     instances by (node, generation). `home_wait_s` by number; None: nothing on-premises could run the job.
-    `first_spent_at`: when a reservation was spent of for the first time ever. Unix seconds.
+    `first_spent_at`, Unix seconds, has those reservations that were the first of their job to be spent of.
     """
 
     spendings: tuple[Spending, ...] = ()
@@ -66,6 +66,15 @@ def note_runs(db: sqlite3.Connection, runs: Sequence[Run]) -> None:
         "INSERT INTO runs VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
         " SET ended_at = excluded.ended_at WHERE ended_at IS NULL",
         [(run.node, run.generation, run.started_at, run.ended_at) for run in runs],
+    )
+
+
+def end_runs(db: sqlite3.Connection, node: str, generation: int, ended_at: float) -> None:
+    """No run outlives its instance."""
+    db.execute(
+        "UPDATE runs SET ended_at = max(started_at, ?)"
+        " WHERE node = ? AND generation = ? AND ended_at IS NULL",
+        (ended_at, node, generation),
     )
 
 
@@ -108,15 +117,20 @@ def read_costs(db: sqlite3.Connection, since: float, until: float | None) -> Cos
         known,
         {key: tuple(some) for key, some in runs.items()},
         {res_id: waits[res_id] for res_id in paid if res_id in waits},
-        {res_id: _first_spent_at(db, res_id) for res_id in paid},
+        dict(first for res_id in paid for first in _first_spent_at(db, known[res_id])),
     )
 
 
-def _first_spent_at(db: sqlite3.Connection, res_id: int) -> float:
+def _first_spent_at(db: sqlite3.Connection, reservation: Reservation) -> Iterator[tuple[int, float]]:
+    """When, if no other reservation of its job was spent of earlier: a requeue gives a job a new one."""
+    wanted = reservation.wanted
     row = db.execute(
-        "SELECT min(at_us) FROM entries WHERE res_id = ? AND kind IN ('spend', 'overrun')", (res_id,)
+        "SELECT e.res_id, e.at_us FROM entries AS e JOIN reservations AS r USING (res_id)"
+        " WHERE r.job_id = ? AND r.user = ? AND e.kind IN ('spend', 'overrun') ORDER BY e.seq LIMIT 1",
+        (wanted.job_id, wanted.payer.user),
     ).fetchone()
-    return float(row[0]) / 1e6
+    if row["res_id"] == reservation.res_id:
+        yield reservation.res_id, row["at_us"] / 1e6
 
 
 def _us(seconds: float) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from hetslurm.cloudburst.ledger import instances, reservations
+from hetslurm.cloudburst.ledger import costs, instances, reservations
 from hetslurm.cloudburst.ledger.caps import MOST_MICRO
 from hetslurm.cloudburst.ledger.journal import Act
 from hetslurm.cloudburst.ledger.values import EntryKind, Instance, InstanceState
@@ -153,6 +153,7 @@ def ended(
         " why = CASE WHEN why = '' THEN ? ELSE why END WHERE node = ? AND generation = ?",
         (ended_at, cost, price, why, node, generation),
     )
+    costs.end_runs(act.db, node, generation, ended_at)
     held = reservations.must(act.db, old.res_id)
     paid = min(cost, held.held_micro)
     act.db.execute(

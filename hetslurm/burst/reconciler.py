@@ -79,7 +79,8 @@ class Reconciler:
         now = self._power.clock.now()
         sight = Sight(now, policy, slurm, seen, instances, reservations, busy)
         # Before anything is paid, so that the report knows what was paid for.
-        book.ran(runs_seen(sight, book.runs(only_open=True)))
+        if runs := runs_seen(sight, book.runs(only_open=True)):
+            book.ran(runs)
         actions, self._memory = reconcile(sight, self._memory)
         _, failed = self._acts.carry_out(actions, sight)
         if slurm is not None:

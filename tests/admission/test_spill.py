@@ -67,6 +67,21 @@ def test_on_a_node_that_failed_slurm_s_pause_after_a_requeue_is_kept(make_desk: 
     assert [update.start_now for verb, _, update in desk.slurm.calls if verb == "update"] == [False]
 
 
+def test_the_wait_it_would_have_had_is_kept_for_the_report(
+    make_desk: Make, make_job: Make, make_only: Make
+) -> None:
+    desk = make_desk(make_job(1, ALLOW), make_only(2))
+    desk.step()
+    kept = {}
+    for reservation in desk.book.open_reservations():
+        (node,) = reservation.wanted.node_names
+        desk.book.intend(node, provider="here", billed_least_s=60)
+        desk.book.ended(node, 1, desk.clock.now() + 60, "a test")
+        kept[reservation.wanted.job_id] = desk.book.costs().home_wait_s[reservation.res_id]
+    assert kept[1] > desk.policy.spill.min_wait_s
+    assert kept[2] is None
+
+
 def test_every_move_is_made_while_the_job_is_held(make_desk: Make, make_job: Make) -> None:
     desk = make_desk(make_job(1, ALLOW))
     desk.step()

@@ -31,7 +31,7 @@ from .world import World
 EFFECTS = {
     "book": frozenset(
         {"reserve", "top_up", "release", "expire", "intend", "ordered", "launched", "terminating", "failed"}
-        | {"ended", "note", "beat", "cool"}
+        | {"ended", "note", "beat", "cool", "ran", "expected_wait"}
     ),
     "cloud": frozenset({"launch", "terminate", "extend"}),
     "slurm": frozenset(

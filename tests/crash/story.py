@@ -121,6 +121,12 @@ class Story:
         paid = {row.token for row in rows if row.state is InstanceState.ENDED}
         assert set(cloud.launches) <= paid, f"not paid: {set(cloud.launches) - paid}\n{self.tale()}"
         assert spent >= cloud.spent_micro(60.0), self.tale()
+        assert not self.book.runs(only_open=True), self.tale()
+        done = {i for i, state in self.scenario.ends.items() if state == "COMPLETED"}
+        ran = {(run.node, run.generation) for run in self.book.runs()}
+        paid_for = {r.res_id: r.wanted.job_id for r in self.book.reservations()}
+        seen = {paid_for[row.res_id] for row in rows if (row.node, row.generation) in ran}
+        assert done <= seen, f"runs of jobs {done - seen} were not noted\n{self.tale()}"
         for usage_cap in self.world.policy.caps:
             assert spent <= usage_cap.limit_micro, self.tale()
         for name in ("c1", "c2"):

@@ -79,5 +79,5 @@ def test_the_wait_says_of_how_many_jobs_it_is_known() -> None:
     assert wait_text(Row("a", jobs=1, waits=1, home_wait_s=7200, waited_s=60)) == "1h59m"
     assert wait_text(Row("a", jobs=1, waits=1, home_wait_s=0, waited_s=120)) == "-2m"
     assert wait_text(Row("a", jobs=3, waits=1, home_wait_s=600, nowhere=1)) == (
-        "10m (1 of 3 jobs) and 1 without a place on-premises"
+        "10m (1 of 3 jobs) and 1 for the cloud only"
     )

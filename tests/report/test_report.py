@@ -153,6 +153,22 @@ def test_a_number_that_slurm_used_again_is_another_job(book: Book, clock: FixedC
     assert [row.name for row in report(book, By.JOB).rows] == ["7", "7"]
 
 
+def test_a_job_that_left_twice_is_one_job_and_waited_once(book: Book, clock: FixedClock) -> None:
+    job(book, clock, 7, ANN, wait_s=7200)
+    job(book, clock, 7, ANN, wait_s=9000)
+    (row,) = report(book, By.JOB).rows
+    assert (row.jobs, row.instances, row.waits, row.home_wait_s) == (1, 2, 1, 7200)
+
+
+def test_no_run_outlives_its_instance(book: Book, clock: FixedClock) -> None:
+    held = reserve(book, 1, ANN)
+    boot = book.intend("c1", provider="local", billed_least_s=60)
+    book.ran([Run("c1", 1, START + 10)])
+    book.ended("c1", boot.generation, START + 100, "taken away")
+    assert book.runs() == (Run("c1", 1, START + 10, START + 100),)
+    assert book.release(held.res_id, "over").spent_micro == report(book).total.spent_micro
+
+
 def test_spot_is_compared_with_on_demand_for_the_same_time(book: Book, clock: FixedClock) -> None:
     job(book, clock, 1, ANN, [Life(price_micro=3_600_000, on_demand_micro=9_000_000)])
     (row,) = report(book).rows
