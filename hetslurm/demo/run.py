@@ -37,9 +37,10 @@ def work_of(seconds: float) -> int:
     return max(10, round(SAMPLE / float(done.stdout) * seconds))
 
 
-def job_environment(work: int) -> dict[str, str]:
-    """What the demo's scripts need."""
+def job_environment(work: int, folder: Path) -> dict[str, str]:
+    """What the demo's scripts need; what they keep goes into `folder`."""
     return {
+        "HETSLURM_DEMO_FOLDER": str(folder),
         "HETSLURM_DEMO_PYTHON": sys.executable,
         "HETSLURM_DEMO_SCRIPTS": str(SCRIPTS),
         "HETSLURM_DEMO_WORK": str(work),
@@ -51,23 +52,21 @@ def play_round(
     sandbox: Sandbox, steps: tuple[Step, ...], work: int, output_dir: Path, tell: Callable[[str], None]
 ) -> Iterator[tuple[Step, Outcome]]:
     """Submit every step's script in order, wait for all of them, and yield what became of each."""
-    submitted = [(step, _submit(sandbox, step, work, output_dir, tell)) for step in steps]
-    _wait(sandbox, [job_id for _, (job_id, _) in submitted if job_id is not None], tell)
+    submitted = [(step, submit(sandbox, step, work, output_dir, tell)) for step in steps]
+    wait(sandbox, [job_id for _, (job_id, _) in submitted if job_id is not None], tell)
     for step, (job_id, message) in submitted:
-        if job_id is None:
-            yield step, Outcome(accepted=False, message=message)
-        else:
-            yield step, _outcome(sandbox, job_id, message, output_dir)
+        yield step, outcome_of(sandbox, job_id, message, output_dir)
 
 
-def _submit(
+def submit(
     sandbox: Sandbox, step: Step, work: int, output_dir: Path, tell: Callable[[str], None]
 ) -> tuple[int | None, str]:
+    """Submit a step's script: the job's id (None: refused), and what sbatch said."""
     tell(f"$ sbatch {step.script}    # {step.shows}")
     done: subprocess.CompletedProcess[str] = sandbox.run(
         ["sbatch", "--parsable", f"--output={output_dir}/%j.out", str(SCRIPTS / step.script)],
         check=False,
-        env=job_environment(work),
+        env=job_environment(work, output_dir),
     )
     message = " ".join(re.sub(r"(?m)^sbatch: (error: )?", "", done.stderr).split())
     if message:
@@ -75,7 +74,8 @@ def _submit(
     return (int(done.stdout.split(";")[0]) if done.returncode == 0 else None), message
 
 
-def _wait(sandbox: Sandbox, job_ids: list[int], tell: Callable[[str], None]) -> None:
+def wait(sandbox: Sandbox, job_ids: list[int], tell: Callable[[str], None]) -> None:
+    """Until all are over, or ROUND_TIMEOUT_S."""
     deadline = time.monotonic() + ROUND_TIMEOUT_S
     waiting = set(job_ids)
     while waiting and time.monotonic() < deadline:
@@ -86,7 +86,10 @@ def _wait(sandbox: Sandbox, job_ids: list[int], tell: Callable[[str], None]) -> 
         time.sleep(0.5)
 
 
-def _outcome(sandbox: Sandbox, job_id: int, message: str, output_dir: Path) -> Outcome:
+def outcome_of(sandbox: Sandbox, job_id: int | None, message: str, output_dir: Path) -> Outcome:
+    """What became of a submission, as Slurm and the job's output say; a job_id of None was refused."""
+    if job_id is None:
+        return Outcome(accepted=False, message=message)
     job = sandbox.job(job_id)
     output = output_dir / f"{job_id}.out"
     submitted, started, ended = (_seconds(job.get(key, "")) for key in ("SubmitTime", "StartTime", "EndTime"))

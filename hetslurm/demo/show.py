@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from hetslurm.demo.burst_play import play_burst, set_prices, show_command
+from hetslurm.demo.burst_scene import CLOUD, CURRENCY, POLICY
 from hetslurm.demo.run import CPU_SECONDS, play_round, work_of
 from hetslurm.demo.scenario import ROUNDS
 from hetslurm.demo.sick_node import play_sick_node
-from hetslurm.demo.table import render, row
+from hetslurm.demo.table import render, render_money, row
 from hetslurm.sandbox import Sandbox, Spec, parse_nodes
 
 NODES = "cpu=4,gpu:a100=2,fpga:u250=1"
@@ -44,9 +45,10 @@ def show(console: Console, plugin_dir: Path | None) -> list[dict[str, Any]]:
     work = work_of(CPU_SECONDS)
     with tempfile.TemporaryDirectory(prefix="hetslurm-demo-") as folder:
         Path(folder).chmod(0o755)
-        spec = Spec(parse_nodes(NODES), config_toml=PRICES, agents=True)
-        tell(f"A real Slurm with pretended nodes {NODES}:")
+        spec = Spec(parse_nodes(NODES), config_toml=PRICES, agents=True, cloud=CLOUD, burst_toml=POLICY)
+        tell(f"A real Slurm with pretended nodes {NODES}, and a cloud of {CLOUD[0].nodes}:")
         with Sandbox.create(Path(folder) / "s", spec, plugin_dir=plugin_dir, tell=tell) as sandbox:
+            set_prices(sandbox)
             for number, steps in enumerate(ROUNDS):
                 if number:
                     sandbox.waiting.for_snapshot(after=sandbox.waiting.for_snapshot())
@@ -57,14 +59,15 @@ def show(console: Console, plugin_dir: Path | None) -> list[dict[str, Any]]:
             told = rows[2]
             tell(f"\nWhy job {told['job_id']} went where it went, and the pools (hetslurm explain, pools):")
             for command in (["explain", str(told["job_id"])], ["pools"]):
-                done = sandbox.run([sys.executable, "-P", "-m", "hetslurm", *command], check=False)
-                tell(done.stdout.rstrip() or done.stderr.rstrip())
-                if done.returncode:
-                    told["broken_promise"] = told["broken_promise"] or f"hetslurm {command[0]} failed"
+                if wrong := show_command(sandbox, command, tell):
+                    told["broken_promise"] = told["broken_promise"] or f"hetslurm {command[0]}: {wrong}"
             tell("")
             rows += play_sick_node(sandbox, work, Path(folder), tell)
+            tell("")
+            rows += play_burst(sandbox, work, Path(folder), tell)
             tell("stopping everything")
     console.print(render(rows))
+    console.print(render_money(rows, CURRENCY))
     kept = sum(item["broken_promise"] is None for item in rows)
     tell(f"{kept} of {len(rows)} promises were kept")
     return rows

@@ -9,10 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hetslurm.demo.scenario import Outcome, Step
+from hetslurm.units import MICRO
 
 
 def row(step: Step, outcome: Outcome, broken: str | None) -> dict[str, Any]:
-    """One job as a JSON object: what it shows, where it went, estimates beside what happened (seconds)."""
+    """One job as a JSON object: what it shows, where it went, estimates beside what happened (seconds).
+
+    `money` (micro-units) is for those that burst.
+    """
     record = outcome.record
     return {
         "job_id": outcome.job_id,
@@ -26,6 +30,7 @@ def row(step: Step, outcome: Outcome, broken: str | None) -> dict[str, Any]:
         "wait_s": {"estimated": record.wait_s if record else None, "actual": outcome.wait_s},
         "run_s": {"estimated": record.run_s if record else None, "actual": outcome.run_s},
         "message": outcome.message,
+        "money": None,
         "broken_promise": broken,
     }
 
@@ -33,6 +38,11 @@ def row(step: Step, outcome: Outcome, broken: str | None) -> dict[str, Any]:
 def event_row(shows: str, took_s: float | None, *, within_s: float) -> dict[str, Any]:
     """Something that is no job, with the same keys: it happened after `took_s` (None: never) seconds."""
     broken = None if took_s is not None and took_s <= within_s else f"did not happen within {within_s:g} s"
+    return {**fact_row(shows, broken), "wait_s": {"estimated": within_s, "actual": took_s}}
+
+
+def fact_row(shows: str, broken: str | None) -> dict[str, Any]:
+    """Something that must be so, with the same keys."""
     return {
         "job_id": None,
         "script": None,
@@ -42,9 +52,10 @@ def event_row(shows: str, took_s: float | None, *, within_s: float) -> dict[str,
         "pool": None,
         "partition": None,
         "state": None,
-        "wait_s": {"estimated": within_s, "actual": took_s},
+        "wait_s": {"estimated": None, "actual": None},
         "run_s": {"estimated": None, "actual": None},
         "message": "",
+        "money": None,
         "broken_promise": broken,
     }
 
@@ -80,6 +91,18 @@ def render(rows: list[dict[str, Any]]) -> Table:
             _pair(item["run_s"]),
             Text(f"NO: {item['broken_promise']}", "red") if item["broken_promise"] else Text("yes", "green"),
         )
+    return table
+
+
+def render_money(rows: list[dict[str, Any]], currency: str) -> Table:
+    """What the jobs that burst had set aside, paid and gave back."""
+    table = Table(title=f"Money ({currency})", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("job", "script", "reserved", "spent", "released"):
+        table.add_column(heading, justify="left" if heading in ("job", "script") else "right")
+    for item in rows:
+        if money := item["money"]:
+            amounts = (money[f"{key}_micro"] / MICRO for key in ("reserved", "spent", "released"))
+            table.add_row(str(item["job_id"]), item["script"], *(f"{amount:.4f}" for amount in amounts))
     return table
 
 

@@ -28,14 +28,26 @@ def test_every_job_of_the_demo_does_as_promised() -> None:
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     jobs, events = [row for row in rows if row["script"]], [row for row in rows if not row["script"]]
-    assert len(jobs) == sum(map(len, (*ROUNDS, AWAY, BACK)))
+    assert len(jobs) == sum(map(len, (*ROUNDS, AWAY, BACK))) + 3
     assert [row["shows"].split(":")[0] for row in events] == [
         "placements avoid gpu1", "gpu1 is drained", "gpu1 is given back", "placements use gpu1 again",
+        "the cpu partition is full", "two jobs leave for the cloud",
+        "the third is told that the budget is used up", "hetslurm burst plan",
+        "the job gets its checkpoint signal", "the job is requeued before its instance goes",
+        "it goes on where it had saved", "scales to zero", "nothing runs any more",
+        "every job paid what its instances cost; the rest came back",
+        "the ledger is sound; reserved and spent stayed below the caps",
+        "hetslurm explain", "hetslurm budget show", "hetslurm budget verify",
     ]  # fmt: skip
     assert [row["broken_promise"] for row in rows] == [None] * len(rows)
     placed = [row for row in rows if row["target"]]
-    assert {row["partition"] for row in placed} == {"cpu", "gpu", "fpga"}
+    assert {row["partition"] for row in placed} == {"cpu", "gpu", "fpga", "cloud"}
     assert all(row["run_s"]["estimated"] > 0 and row["run_s"]["actual"] is not None for row in placed)
+    money = [row["money"] for row in rows if row["money"]]
+    assert len(money) == 3
+    for one in money:
+        assert 0 < one["spent_micro"] < one["reserved_micro"]
+        assert one["reserved_micro"] == one["spent_micro"] + one["released_micro"]
 
 
 def outcome(record: Record | None, **changes: object) -> Outcome:

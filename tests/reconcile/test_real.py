@@ -97,7 +97,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(make_session_sandbox: Callable[..., Sandbox]) -> Iterator[Site]:
     slurm = make_session_sandbox(
-        Spec(parse_nodes("cpu=1"), cloud=(CloudGroup(6, boot_s=0.2, idle_s=3),), burst_toml=BURST)
+        Spec(parse_nodes("cpu=1,gpu:a100=1"), cloud=(CloudGroup(6, boot_s=0.2, idle_s=3),), burst_toml=BURST)
     )
     clock = SystemClock()
     policy = load_policy(slurm.layout.burst_policy)

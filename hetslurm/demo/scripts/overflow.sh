@@ -1,0 +1,6 @@
+#!/bin/sh
+#SBATCH --job-name=overflow
+#HET app=overflow preemptible=yes burst=allow
+#HET target=cpu cpus=16 mem=8G time=1
+echo "running on $HET_KIND, target $HET_TARGET, pool $HET_POOL, on $SLURMD_NODENAME"
+exec "$HETSLURM_DEMO_PYTHON" "$HETSLURM_DEMO_SCRIPTS/work.py" "$((HETSLURM_DEMO_WORK / 2))"
