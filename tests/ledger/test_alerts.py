@@ -19,8 +19,9 @@ from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.told import MOST_TRIES
 from hetslurm.cloudburst.policy import Alert, Policy
 from hetslurm.cluster import Cluster
-from hetslurm.controller.burst_room import Room
+from hetslurm.controller.burst import Burst, Scene
 from hetslurm.daemon.log import Log
+from hetslurm.site import BurstSite, Site
 from hetslurm.slurm.fake import FakeSlurm
 
 from .scenes import cap, wanted
@@ -230,22 +231,22 @@ class Silent:
 
 def test_the_controller_tells_and_writes_the_page_though_slurm_is_silent(desk: Desk) -> None:
     folder = desk.folder / "state"
-    policy = Policy(currency="EUR", caps=(cap(10),), alerts=(desk.command(WRITE),))
-    room = Room.open(
-        folder,
-        policy,
-        "t",
-        FakeSlurm(Cluster("t", (22, 5, 8), 0.0, (), (), ())),
-        Silent(),
-        log=Log("json", desk.log),
-        clock=desk.clock,
+    command = json.dumps(desk.command(WRITE).command)
+    (desk.folder / "burst.toml").write_text(
+        f'[[cap]]\nlevel = "site"\nper = "total"\nlimit = 10\n[[alert]]\ncommand = {command}\n'
     )
+    site = Site(state_dir=str(folder), burst=BurstSite(policy=str(desk.folder / "burst.toml")))
+    folder.mkdir()
+    with Book(Book.path_in(folder), desk.clock, [cap(10)]) as book:
+        book.reserve(wanted(1, 6))
+    slurm = FakeSlurm(Cluster("t", (22, 5, 8), 0.0, (), (), ()))
+    burst = Burst(slurm, Silent(), folder, log=Log("json", desk.log), clock=desk.clock)
     try:
-        room.book.reserve(wanted(1, 6))
-        room.look(None, {})
-        room.alerts.wait()
+        assert burst.cycle(Scene(site), 60.0), desk.log.getvalue()
+        assert burst._room is not None, desk.log.getvalue()
+        burst._room.alerts.wait()
     finally:
-        room.close()
+        burst.close()
     assert [one["share"] for one in desk.told()] == [0.5]
     page = json.loads((folder / "budget.json").read_text())
     assert page["caps"][0]["reserved"] == "6.00"
