@@ -18,6 +18,7 @@ from hetslurm.burst.no_policy import NoPolicy
 from hetslurm.burst.reconciler import Look
 from hetslurm.clock import Clock
 from hetslurm.cloudburst.interruption import Interruption
+from hetslurm.cloudburst.ledger.book import Book
 from hetslurm.cloudburst.ledger.values import Usage
 from hetslurm.cloudburst.policy_file import PolicyFile
 from hetslurm.cluster import Cluster
@@ -194,6 +195,8 @@ class Burst:
                 self._room = None
             self.facts = BurstFacts(policy_error=self._file.error)
             return None
+        if self._room is None and scene.cluster is None and not Book.path_in(self._state_dir).exists():
+            return None  # a new ledger learns the cluster's name first: launches carry it
         if self._room is None:
             cluster = scene.cluster.name if scene.cluster is not None else ""
             self._room = Room.open(
