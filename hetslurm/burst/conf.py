@@ -60,8 +60,8 @@ def slurm_conf(policy: Policy, version: tuple[int, ...], programs: PurePath, *, 
 def partition_options(pool: CloudPool) -> str:
     """A cloud partition's own words: nobody's but through hetslurm, and its times.
 
-    Not EXCLUSIVE, although a node is one job's: with GRES in the cluster, Slurm 22.05 does not run an
-    exclusive job again once it was requeued (BadConstraints). hetslurm sends no other job there.
+    Not EXCLUSIVE, although a node is one job's: in a cluster with GRES, Slurm 22.05 does not run such a job
+    again once it was requeued (BadConstraints). hetslurm sends no other job there.
     `idle_s` covers SuspendTime and SuspendTimeout, which take a third of it, 120 s at most.
     """
     suspend_timeout_s = max(1, min(120, int(pool.idle_s / 3)))

@@ -30,6 +30,8 @@ from hetslurm.slurm.protocol import SlurmAdapter
 from hetslurm.slurm.record import parse_record
 
 TRY_AGAIN_S = 30.0
+# Slurm 22.05 says so of an --exclusive job that was requeued on cloud nodes, and holds it for ever.
+NEVER_RUNS = "BadConstraints"
 
 Quotes = Mapping[str, Sequence[Quote]]
 
@@ -250,6 +252,8 @@ def _has_changed(seen: QueuedJob, now: QueuedJob) -> bool:
 def _why_home(job: QueuedJob, reservation: Reservation, market: Market) -> str:
     if not reservation.state.is_open:
         return f"its money is {reservation.state}: {reservation.why}"
+    if job.reason == NEVER_RUNS:
+        return f"Slurm finds no node there that fits it any more ({NEVER_RUNS})"
     if job.partition in market.no_offering and job.priority > 0:
         return f"nothing is to be had there: {market.closed[job.partition]}"
     return ""

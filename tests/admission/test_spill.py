@@ -387,6 +387,17 @@ def test_a_job_comes_home_when_its_pool_has_nothing_to_offer_any_more(
     assert desk.step().spilled == 1
 
 
+def test_a_job_that_slurm_will_never_run_there_comes_home_and_lets_go_of_its_money(
+    make_desk: Make, make_job: Make
+) -> None:
+    desk = make_desk(make_job(1, ALLOW))
+    desk.step()
+    desk.change(1, priority=0, reason="BadConstraints")
+    assert desk.step().home == 1
+    assert desk.job(1).partition == "cpu"
+    assert desk.reserved() == 0
+
+
 def test_a_job_that_may_only_burst_comes_home_to_being_held_and_goes_again(
     make_desk: Make, make_only: Make
 ) -> None:
