@@ -41,8 +41,9 @@ def main() -> None:
             f"{name}: {record['value']:.6g} {record['unit']}{ratio} ({time.perf_counter() - started:.0f} s)"
         )
         print(json.dumps(record["detail"], indent=2), flush=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(list(records.values()), indent=2) + "\n")
+        # After each: one that fails takes none of the others with it.
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(list(records.values()), indent=2) + "\n")
 
 
 if __name__ == "__main__":
