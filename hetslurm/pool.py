@@ -8,7 +8,11 @@ from hetslurm.cluster import UNLIMITED
 from hetslurm.estimate import Estimate, Source
 
 WAIT_SIZES = 8
-NO_WAIT = (0.0,) * WAIT_SIZES
+# Upper bounds of the length classes, minutes of a job's limit; the last class has none.
+WAIT_LENGTHS_MIN = (60, 360, 1440)
+WAIT_LENGTHS = len(WAIT_LENGTHS_MIN) + 1
+# `wait_s[size * WAIT_LENGTHS + length]`
+NO_WAIT = (0.0,) * (WAIT_SIZES * WAIT_LENGTHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Pool:
 
     `units` are devices, or cpus where `kind` is "cpu": `units` on usable, fit nodes, `units_free` of them
     free. `bitstream` and `bitstream_id` are the file name and the UUID of what most of its free FPGAs have
-    loaded, "" where unknown; loading another one takes `bitstream_s`. `wait_s` has one value per size class.
+    loaded, "" where unknown; loading another one takes `bitstream_s`. `wait_s` has one value per size
+    and length class, `wait_s[size * WAIT_LENGTHS + length]`.
     `reasons` are HET_WHY_* bits that hold for every job.
     """
 

@@ -163,6 +163,72 @@ class BurstSite:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySite:
+    """[history]: finished runs, kept for estimates. `source` "auto" is sacct where there is a slurmdbd.
+
+    At most `keep_runs` of the last `keep_days` are kept. `use`: estimates reach the snapshot.
+    """
+
+    source: str = "auto"
+    keep_days: float = 730.0
+    keep_runs: int = 1_000_000
+    use: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RebindSite:
+    """[rebind]: pending jobs that move. `mode` is "off", "advise" (says what it would do) or "on".
+
+    A job moves when it would be done at least `min_gain_s` and `min_gain` (a share of what is left until it
+    is done) sooner by its own objective, after hysteresis; not before it is `settle_s` old, at most
+    `moves_per_minute` jobs a minute and `moves_per_job` times.
+    """
+
+    mode: str = "advise"
+    min_gain_s: float = 30.0
+    min_gain: float = 0.1
+    settle_s: float = 10.0
+    moves_per_minute: float = 120.0
+    moves_per_job: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSite:
+    """[shadow_prices]: what a pool is worth to others. Solved every `every_s` over the last `jobs` jobs.
+
+    A solve that takes longer than `deadline_s` is given up, and the last prices stay. Fewer than `min_jobs`
+    make no prices.
+    """
+
+    mode: str = "on"
+    every_s: float = 300.0
+    jobs: int = 2000
+    min_jobs: int = 20
+    deadline_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSite:
+    """[order]: `mode` "short-first" adds up to `points` to the priority of jobs that should be short.
+
+    `points` for a predicted run of `shortest_s` or less, 0 for `longest_s` or more, linear in the logarithm
+    between: each halving of the run is worth the same.
+    """
+
+    mode: str = "off"
+    points: int = 1000
+    shortest_s: float = 60.0
+    longest_s: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSite:
+    """[trace]: an OTLP/HTTP endpoint that gets an OpenTelemetry trace of every job; "": none."""
+
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """The whole of hetslurm.toml. `resource_gres` names the GRES that make no pool."""
 
@@ -184,3 +250,8 @@ class Site:
     health: HealthSite = HealthSite()
     metrics: MetricsSite = MetricsSite()
     burst: BurstSite = BurstSite()
+    history: HistorySite = HistorySite()
+    rebind: RebindSite = RebindSite()
+    shadow: ShadowSite = ShadowSite()
+    order: OrderSite = OrderSite()
+    trace: TraceSite = TraceSite()

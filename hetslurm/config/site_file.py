@@ -6,6 +6,7 @@ import tomllib
 from decimal import Decimal
 from pathlib import Path
 
+from hetslurm.config.decision_tables import read_history, read_order, read_rebind, read_shadow, read_trace
 from hetslurm.config.lines import key_lines
 from hetslurm.config.node_tables import read_agent, read_bus, read_health, read_metrics
 from hetslurm.config.problems import Problem, Problems
@@ -87,6 +88,11 @@ def _site(root: Table) -> Site:
         health=read_health(root.table("health")),
         metrics=read_metrics(root.table("metrics")),
         burst=_burst(root.table("burst")),
+        history=read_history(root.table("history")),
+        rebind=read_rebind(root.table("rebind")),
+        shadow=read_shadow(root.table("shadow_prices")),
+        order=read_order(root.table("order")),
+        trace=read_trace(root.table("trace")),
     )
     if site.snapshot_max_age_s < 2 * site.cycle_s:
         snapshot.refuse(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.controller.decisions import JobKey
 from hetslurm.errors import DirectiveError
+from hetslurm.estimate import Estimate, RunEstimate, Source
 from hetslurm.estimates import estimate_waits
 from hetslurm.health.feed import unfit, with_health
 from hetslurm.health.judgement import Judgement
@@ -44,16 +46,37 @@ class RecordedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the controller has learned so far, by the time of a cycle.
+
+    `estimates` of runs; `shadow` prices by pool (seconds of others' time per second of run); `wait_factor`:
+    what a pool's estimated waits are multiplied by.
+    """
+
+    estimates: tuple[RunEstimate, ...] = ()
+    shadow: Mapping[str, float] = field(default_factory=dict)
+    wait_factor: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What follows from a Cluster, a Site and the nodes' health. `held` is in submit order."""
 
     pools: tuple[Pool, ...]
     recorded: tuple[RecordedJob, ...]
     held: tuple[RecordedJob, ...]
+    estimates: tuple[RunEstimate, ...] = ()
+
+
+NOTHING = Known()
 
 
 def plan_cycle(
-    cluster: Cluster, site: Site, judgement: Judgement = UNKNOWN, cloud: frozenset[str] = frozenset()
+    cluster: Cluster,
+    site: Site,
+    judgement: Judgement = UNKNOWN,
+    cloud: frozenset[str] = frozenset(),
+    known: Known = NOTHING,
 ) -> Plan:
     """Derive everything that a cycle does from what Slurm says, what the admin says, and how nodes are.
 
@@ -75,7 +98,18 @@ def plan_cycle(
     fit = unfit(cluster, judgement, site.health)
     here = replace(fit, partitions=tuple(p for p in fit.partitions if p.name not in cloud)) if cloud else fit
     pools = with_health(derive_pools(here, site), fit, judgement)
-    return Plan(tuple(estimate_waits(pools, fit)), recorded, tuple(held))
+    waits = [_corrected(pool, known) for pool in estimate_waits(pools, fit)]
+    return Plan(tuple(waits), recorded, tuple(held), known.estimates)
+
+
+def _corrected(pool: Pool, known: Known) -> Pool:
+    """The pool with its shadow price, and its waits as far as earlier ones came true."""
+    shadow, factor = known.shadow.get(pool.name), known.wait_factor.get(pool.name, 1.0)
+    return replace(
+        pool,
+        shadow=pool.shadow if shadow is None else Estimate(shadow, Source.PREDICTED),
+        wait_s=pool.wait_s if factor == 1.0 else tuple(wait * factor for wait in pool.wait_s),
+    )
 
 
 def wants_only_cloud(record: Record) -> bool:
@@ -100,6 +134,7 @@ def slot_of(
         cluster.uids,
         cluster.groups,
         site,
+        plan.estimates,
         generation=generation,
         written_at_ns=int(written_at * 1e9),
         read_at_ns=int(cluster.read_at * 1e9),

@@ -6,28 +6,21 @@ import os
 import traceback
 from collections import deque
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hetslurm.clock import Clock
 from hetslurm.cluster import Cluster
 from hetslurm.config import SiteFile
-from hetslurm.controller.audit import Audit
-from hetslurm.controller.baselines import BaselineStore
-from hetslurm.controller.burst import Burst, Scene
+from hetslurm.controller.burst import Scene
 from hetslurm.controller.burst_metrics import burst_status
 from hetslurm.controller.cycle import UNKNOWN, Plan, plan_cycle, slot_of
-from hetslurm.controller.decisions import DecisionLog
-from hetslurm.controller.drain_ledger import DrainLedger
-from hetslurm.controller.drains import DrainReport, Drains
+from hetslurm.controller.drains import DrainReport
+from hetslurm.controller.hands import Hands, take_hands
 from hetslurm.controller.lock import InstanceLock
 from hetslurm.controller.metrics import Facts, MetricsPage
-from hetslurm.controller.node_watch import NodeWatch
-from hetslurm.controller.notes import Notes
-from hetslurm.controller.placer import Placer
 from hetslurm.controller.status import Status, write_status
-from hetslurm.controller.steering import Steering, SteerReport
-from hetslurm.controller.steering_ledger import SteeringLedger
+from hetslurm.controller.steering import SteerReport
 from hetslurm.daemon.log import Log
 from hetslurm.daemon.notify import Notifier
 from hetslurm.daemon.stop import Stop, Stopped
@@ -43,18 +36,6 @@ from hetslurm.snapshot import SnapshotWriter
 
 LONGEST_PAUSE_S = 15.0
 VIEWS_KEPT = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Hands:
-    """What a cycle works with, for as long as the controller runs."""
-
-    placer: Placer
-    notes: Notes
-    watch: NodeWatch
-    drains: Drains
-    steering: Steering
-    burst: Burst
 
 
 class Controller:
@@ -86,31 +67,13 @@ class Controller:
         """Work until stopped, or for one cycle. True unless that one cycle (or the last one) failed."""
         with ExitStack() as stack:
             stack.enter_context(InstanceLock(self._state_dir))
-            decisions = DecisionLog(self._state_dir)
-            stack.callback(decisions.close)
             stack.callback(self._close_writer)
-            baselines = BaselineStore(self._state_dir)
-            stack.callback(baselines.close)
-            if baselines.set_aside:
-                self._log.warning("baselines could not be read; begun anew", old=baselines.set_aside)
-            watch = NodeWatch(baselines, log=self._log, clock=self._clock)
-            stack.callback(watch.close)
             stack.callback(self._metrics.close)
             self._writer_at(self._file.site.snapshot_path)
-            ledger = DrainLedger(self._state_dir)
-            stack.callback(ledger.close)
-            audit = Audit(self._state_dir, self._clock)
-            placer = Placer(self._adapter, decisions, audit, log=self._log, clock=self._clock)
-            drains = Drains(self._adapter, ledger, audit, self._log, self._clock)
-            weights = SteeringLedger(self._state_dir)
-            stack.callback(weights.close)
-            steering = Steering(self._adapter, weights, audit, self._log, self._clock)
-            notes = Notes(decisions, log=self._log, clock=self._clock)
-            burst = Burst(self._adapter, audit, self._state_dir, log=self._log, clock=self._clock)
-            stack.callback(burst.close)
+            hands = take_hands(stack, self._adapter, self._state_dir, self._log, self._clock)
             self._log.info("started", pid=os.getpid(), config=self._file.path, state_dir=self._state_dir)
             with suppress(Stopped):
-                self._work(Hands(placer, notes, watch, drains, steering, burst), once=once)
+                self._work(hands, once=once)
             self._notifier.stopping()
             self.status = replace(self.status, stopping=True, updated_at=self._clock.now())
             self._write_status()
@@ -168,7 +131,7 @@ class Controller:
         with self._stop.interruptible():
             cluster = self._adapter.read_cluster()
             judgement = hands.watch.look(cluster, site)
-            plan = plan_cycle(cluster, site, judgement, hands.burst.partitions(site))
+            plan = plan_cycle(cluster, site, judgement, hands.burst.partitions(site), hands.known(site))
         writer = self._writer_at(site.snapshot_path)
         now = self._clock.now()
         slot = slot_of(plan, cluster, site, writer.next_generation, now)

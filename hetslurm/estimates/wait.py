@@ -34,7 +34,7 @@ from hetslurm.estimates.demand import (
 )
 from hetslurm.estimates.profile import Profile
 from hetslurm.estimates.supply import HORIZON_S, Steps, Supply, holds_by_node, release_steps
-from hetslurm.pool import WAIT_SIZES, Pool
+from hetslurm.pool import WAIT_LENGTHS, WAIT_SIZES, Pool
 
 # As deep as Slurm looks by default (bf_max_job_test).
 DEPTH = 500
@@ -105,7 +105,7 @@ def estimate_waits(
     done = []
     for pool, key in zip(pools, keys, strict=True):
         if stocks[key].units <= 0 or not is_up.get(pool.partition, False):
-            waited, source = (UNKNOWN_WAIT_S,) * WAIT_SIZES, Source.DEFAULT
+            waited, source = (UNKNOWN_WAIT_S,) * (WAIT_SIZES * WAIT_LENGTHS), Source.DEFAULT
         else:
             if key not in waits:
                 waits[key] = _waits(stocks[key], length_s)
@@ -204,16 +204,16 @@ def _plan(job: QueuedJob, tier: int, choices: Sequence[_Stock], length_s: float)
 
 
 def _waits(stock: _Stock, length_s: float | None) -> tuple[float, ...]:
-    """The wait of each size class."""
+    """The wait of each size class, whatever the length."""
     if length_s is None:
         length_s = median(stock.limits_s) if stock.limits_s else DEFAULT_LIMIT_S
     behind = 0.0
     if stock.backlog_unit_s > 0:
         behind = stock.profile.when_done(stock.backlog_unit_s)
-    waits = []
+    waits: list[float] = []
     for k in range(WAIT_SIZES):
         need = stock.units * 2.0 ** (k + 1 - WAIT_SIZES)
         size = stock.supply.per_node
         nodes, per_node = (1, max(1, ceil(need))) if need <= size else (ceil(need / size), int(size))
-        waits.append(min(stock.earliest(nodes, per_node, length_s, behind), HORIZON_S))
+        waits += [min(stock.earliest(nodes, per_node, length_s, behind), HORIZON_S)] * WAIT_LENGTHS
     return tuple(waits)

@@ -4,8 +4,9 @@ Pools, partitions … ──build_slot──▶ slot ──SnapshotWriter──�
                                                               └──read_view──▶ tools
 """
 
+from hetslurm.estimate import RunEstimate
 from hetslurm.slot import header_of, unpack
-from hetslurm.snapshot.content import RunEstimate, build_slot
+from hetslurm.snapshot.content import build_slot
 from hetslurm.snapshot.writer import SnapshotWriter, read_view, slot_array
 
 __all__ = ["RunEstimate", "SnapshotWriter", "build_slot", "header_of", "read_view", "slot_array", "unpack"]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetslurm.cluster import Association, Partition
-from hetslurm.estimate import Source
+from hetslurm.estimate import RunEstimate
 from hetslurm.native.layout import CONSTANTS, FOREVER, checksum, estimate_key
-from hetslurm.pool import Pool
+from hetslurm.pool import WAIT_LENGTHS, Pool
 from hetslurm.site import DataSite, Site
 from hetslurm.slot import PRESET_NAMES, Tables, header_of
 from hetslurm.snapshot.access import association_table, partition_table
@@ -22,23 +21,6 @@ from hetslurm.snapshot.names import Names, Ranges, Strings
 SECONDS_PER_HOUR = 3600.0
 BYTES_PER_GB = 1e9
 _INT32_MAX = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class RunEstimate:
-    """How long an app runs on a device kind and type: seconds, or seconds per unit of work where `per_work`.
-
-    `log_sd` is the standard deviation of the logarithm, `n` the number of runs behind it.
-    """
-
-    app: str
-    kind: str
-    type: str
-    mean_s: float
-    log_sd: float = 0.0
-    n: int = 0
-    per_work: bool = False
-    source: Source = Source.PREDICTED
 
 
 def _numbers(values: Iterable[float]) -> NDArray[np.float64]:
@@ -90,7 +72,7 @@ def _pool_table(
         "node_count": [count for _, count in nodes],
         "units": _numbers(pool.units for pool in pools),
         "units_free": _numbers(pool.units_free for pool in pools),
-        "wait_s": _numbers(wait for pool in pools for wait in pool.wait_s),
+        "wait_s": _numbers(wait for pool in pools for wait in pool.wait_s[::WAIT_LENGTHS]),
         "startup_s": _numbers(pool.startup_s.value for pool in pools),
         "bitstream": [names.hash(pool.bitstream) if pool.bitstream else 0 for pool in pools],
         "bitstream_id": [names.hash(pool.bitstream_id) if pool.bitstream_id else 0 for pool in pools],

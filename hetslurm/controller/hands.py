@@ -1,0 +1,65 @@
+"""What the controller's cycles work with, opened once and closed in the opposite order."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetslurm.clock import Clock
+from hetslurm.controller.audit import Audit
+from hetslurm.controller.baselines import BaselineStore
+from hetslurm.controller.burst import Burst
+from hetslurm.controller.cycle import NOTHING, Known
+from hetslurm.controller.decisions import DecisionLog
+from hetslurm.controller.drain_ledger import DrainLedger
+from hetslurm.controller.drains import Drains
+from hetslurm.controller.node_watch import NodeWatch
+from hetslurm.controller.notes import Notes
+from hetslurm.controller.placer import Placer
+from hetslurm.controller.steering import Steering
+from hetslurm.controller.steering_ledger import SteeringLedger
+from hetslurm.daemon.log import Log
+from hetslurm.site import Site
+from hetslurm.slurm.protocol import SlurmAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What a cycle works with, for as long as the controller runs."""
+
+    placer: Placer
+    notes: Notes
+    watch: NodeWatch
+    drains: Drains
+    steering: Steering
+    burst: Burst
+
+    def known(self, site: Site) -> Known:
+        """What was learned so far."""
+        del site
+        return NOTHING
+
+
+def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Log, clock: Clock) -> Hands:
+    """Open the stores and start the threads; `stack` closes them."""
+    decisions = DecisionLog(state_dir)
+    stack.callback(decisions.close)
+    baselines = BaselineStore(state_dir)
+    stack.callback(baselines.close)
+    if baselines.set_aside:
+        log.warning("baselines could not be read; begun anew", old=baselines.set_aside)
+    watch = NodeWatch(baselines, log=log, clock=clock)
+    stack.callback(watch.close)
+    ledger = DrainLedger(state_dir)
+    stack.callback(ledger.close)
+    audit = Audit(state_dir, clock)
+    placer = Placer(adapter, decisions, audit, log=log, clock=clock)
+    drains = Drains(adapter, ledger, audit, log, clock)
+    weights = SteeringLedger(state_dir)
+    stack.callback(weights.close)
+    steering = Steering(adapter, weights, audit, log, clock)
+    notes = Notes(decisions, log=log, clock=clock)
+    burst = Burst(adapter, audit, state_dir, log=log, clock=clock)
+    stack.callback(burst.close)
+    return Hands(placer, notes, watch, drains, steering, burst)

@@ -1,0 +1,1 @@
+"""Finished runs, kept in SQLite by the controller."""

@@ -1,0 +1,1 @@
+"""Public workload logs as values: Standard Workload Format, and the Gavel traces."""
