@@ -207,8 +207,8 @@ cdef public void het_score(const het_view *view, const het_job *job, const het_a
             to = columns_at(&of, used)
             n = view.cls.count[cls]
             i = view.cls.first[cls]
-            x = het_pass_score(n, scale.per_time, scale.scarcity, scale.per_money, scale.per_energy, to.t, to.run,
-                               view.pool.shadow + i, to.money if job.weights.cost > 0.0 else to.t,
+            x = het_pass_score(n, scale.per_time, scale.scarcity, need_of(alt), scale.per_money, scale.per_energy, to.t,
+                               to.run, view.pool.shadow + i, to.money if job.weights.cost > 0.0 else to.t,
                                to.energy if needs.energy else to.t, view.pool.risk + i, to.why, mask, to.transfer)
             if x < best:
                 best = x

@@ -148,7 +148,7 @@ cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *al
     terms.energy_j = <double>alt.nodes * (<double>alt.cpus * view.pool.watt_cpu[pool]
                                           + <double>alt.devices * view.pool.watt_device[pool]
                                           + view.pool.watt_node[pool]) * terms.run_s
-    terms.scarce_s = view.pool.shadow[pool] * terms.run_s
+    terms.scarce_s = need * (view.pool.shadow[pool] * terms.run_s)
     terms.risk = view.pool.risk[pool]
     # A product is known no better than its worst factor.
     terms.run_source = run.source

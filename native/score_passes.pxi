@@ -45,7 +45,7 @@ cdef extern from *:
     HET_LANES static void het_pass_energy(size_t, double, double, double, het_f8, het_f8, het_f8, het_f8, het_out);
     HET_LANES static uint32_t het_pass_tier(size_t, het_why, uint32_t *);
     HET_LANES static double het_pass_least(size_t, double, het_f8, het_why, uint64_t);
-    HET_LANES static double het_pass_score(size_t, double, double, double, double, het_f8, het_f8, het_f8, het_f8,
+    HET_LANES static double het_pass_score(size_t, double, double, double, double, double, het_f8, het_f8, het_f8, het_f8,
         het_f8, het_f8, het_why, uint64_t, het_out);
     """
     uint64_t HET_KIND_CPU, HET_QOS_NORMAL
@@ -230,14 +230,14 @@ cdef double het_pass_least "het_pass_least"(size_t n, double above, het_f8 value
     return least
 
 
-cdef double het_pass_score "het_pass_score"(size_t n, double per_time, double scarcity, double per_money, double per_energy, het_f8 t,
-                           het_f8 run, het_f8 shadow, het_f8 money, het_f8 energy, het_f8 risk, het_why why,
+cdef double het_pass_score "het_pass_score"(size_t n, double per_time, double scarcity, double need, double per_money, double per_energy,
+                           het_f8 t, het_f8 run, het_f8 shadow, het_f8 money, het_f8 energy, het_f8 risk, het_why why,
                            uint64_t mask, het_out score) noexcept nogil:
     """Score every pool, HET_OUT where a reason in mask holds; gives the lowest."""
     cdef size_t i
     cdef double x, least = HET_OUT
     for i in range(n):
-        x = (per_time * (t[i] + scarcity * (shadow[i] * run[i])) + per_money * money[i] + per_energy * energy[i]) * risk[i]
+        x = (per_time * (t[i] + scarcity * (need * (shadow[i] * run[i]))) + per_money * money[i] + per_energy * energy[i]) * risk[i]
         x = x if (why[i] & mask) == 0 else HET_OUT
         score[i] = x
         least = x if x < least else least

@@ -91,7 +91,7 @@ enum {
 	X(double, "f8", watt_cpu, 1)                                                                                           \
 	X(double, "f8", watt_device, 1)                                                                                        \
 	X(double, "f8", watt_node, 1)                                                                                          \
-	X(double, "f8", shadow, 1)		/* shadow price: seconds of others per second of run */                        \
+	X(double, "f8", shadow, 1)		/* shadow price: s of others per second of a unit */                        \
 	X(double, "f8", health, 1)		/* [0, 1] */                                                                   \
 	X(double, "f8", risk, 1)		/* >= 1: multiplies the score */                                               \
 	X(uint8_t, "u1", wait_source, 1)                                                                                       \

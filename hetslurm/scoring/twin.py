@@ -164,7 +164,7 @@ def pair_terms(
         why |= np.where(holds, np.uint32(WHY[name]), np.uint32(0))
 
     terms["wait_s"], terms["startup_s"], terms["transfer_s"], terms["run_s"] = wait, startup, transfer, run
-    terms["scarce_s"] = pool["shadow"] * run
+    terms["scarce_s"] = need * (pool["shadow"] * run)
     terms["money_micro"] = per_second("price") * (startup + transfer + run) + egress
     terms["energy_j"] = per_second("watt") * run
     terms["risk"] = pool["risk"]
