@@ -12,7 +12,7 @@ from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.controller.decisions import JobKey
 from hetslurm.errors import DirectiveError
 from hetslurm.estimate import Estimate, RunEstimate, Source
-from hetslurm.estimates import estimate_waits
+from hetslurm.estimates import plan_waits
 from hetslurm.health.feed import unfit, with_health
 from hetslurm.health.judgement import Judgement
 from hetslurm.inventory import derive_pools
@@ -60,12 +60,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What follows from a Cluster, a Site and the nodes' health. `held` is in submit order."""
+    """What follows from a Cluster, a Site and the nodes' health. `held` is in submit order.
+
+    `starts`: seconds from the cluster's reading to each pending job's expected start (see `WaitPlan`).
+    """
 
     pools: tuple[Pool, ...]
     recorded: tuple[RecordedJob, ...]
     held: tuple[RecordedJob, ...]
     estimates: tuple[RunEstimate, ...] = ()
+    starts: Mapping[int, float] = field(default_factory=dict)
 
 
 NOTHING = Known()
@@ -98,8 +102,13 @@ def plan_cycle(
     fit = unfit(cluster, judgement, site.health)
     here = replace(fit, partitions=tuple(p for p in fit.partitions if p.name not in cloud)) if cloud else fit
     pools = with_health(derive_pools(here, site), fit, judgement)
-    waits = [_corrected(pool, known) for pool in estimate_waits(pools, fit)]
-    return Plan(tuple(waits), recorded, tuple(held), known.estimates)
+    waits = plan_waits(pools, fit)
+    corrected = tuple(_corrected(pool, known) for pool in waits.pools)
+    where = {one.job.job_id: one.record.pool for one in recorded}
+    starts = {
+        job: start * known.wait_factor.get(where.get(job, ""), 1.0) for job, start in waits.starts.items()
+    }
+    return Plan(corrected, recorded, tuple(held), known.estimates, starts)
 
 
 def _corrected(pool: Pool, known: Known) -> Pool:

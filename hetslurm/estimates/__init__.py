@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hetslurm.estimates.wait import estimate_waits
+from hetslurm.estimates.wait import WaitPlan, estimate_waits, expected_starts, plan_waits
 
-__all__ = ["estimate_waits"]
+__all__ = ["WaitPlan", "estimate_waits", "expected_starts", "plan_waits"]

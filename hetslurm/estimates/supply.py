@@ -17,13 +17,14 @@ Steps = tuple[tuple[float, float], ...]
 
 
 class Hold(NamedTuple):
-    """What one running job has of one node, until when (seconds from now), and the job's limit."""
+    """What one running job has of one node, until when (seconds from now), its limit and expected run."""
 
     until_s: float
     cpus: int
     mem_mb: int
     gres: tuple[Gres, ...]
     limit_s: float
+    run_s: float
 
 
 def holds_by_node(jobs: Iterable[QueuedJob], now: float) -> dict[str, list[Hold]]:
@@ -35,7 +36,9 @@ def holds_by_node(jobs: Iterable[QueuedJob], now: float) -> dict[str, list[Hold]
         cpus = -(-job.cpus // len(job.node_names))
         minutes = job.time_limit_min
         limit = HORIZON_S if minutes is None else min(60.0 * minutes, HORIZON_S)
-        hold = Hold(_seconds_left(job, now), cpus, job.mem_mb_per_node, job.gres, limit)
+        left = _seconds_left(job, now)
+        run = limit if job.start_at is None else min(now - job.start_at + left, limit)
+        hold = Hold(left, cpus, job.mem_mb_per_node, job.gres, max(limit, 1.0), max(run, 1.0))
         for name in job.node_names:
             holds.setdefault(name, []).append(hold)
     for held in holds.values():

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from hetslurm.cluster import UNLIMITED, Cluster, Gres, Node, Partition, QueuedJob
 from hetslurm.estimate import Source
-from hetslurm.estimates import estimate_waits
+from hetslurm.estimates import estimate_waits, expected_starts
 from hetslurm.estimates.wait import UNKNOWN_WAIT_S
 from hetslurm.inventory import derive_pools
-from hetslurm.pool import Pool
+from hetslurm.pool import WAIT_LENGTHS, WAIT_SIZES, Pool
 from hetslurm.site import Site
 
 NOW = 1_800_000_000.0
@@ -52,9 +52,21 @@ def _cluster(nodes: list[Node], jobs: list[QueuedJob], *partitions: Partition) -
     return Cluster("c", (22, 5, 8), NOW, tuple(filled), parts, tuple(jobs))
 
 
-def _waits(cluster: Cluster, length_s: float | None = HOUR) -> dict[str, Pool]:
+def _waits(cluster: Cluster, length_s: float = HOUR) -> dict[str, Pool]:
     pools = derive_pools(cluster, Site())
-    return {pool.name: pool for pool in estimate_waits(pools, cluster, length_s=length_s)}
+    waits = estimate_waits(pools, cluster, lengths_s=[length_s] * WAIT_LENGTHS)
+    # All length classes alike: what is left is one wait for each size.
+    return {pool.name: replace(pool, wait_s=pool.wait_s[::WAIT_LENGTHS]) for pool in waits}
+
+
+def _by_length(cluster: Cluster, size: int = -1) -> tuple[float, ...]:
+    """The waits of the one pool's length classes, for one size class."""
+    (pool,) = estimate_waits(derive_pools(cluster, Site()), cluster)
+    return tuple(pool.wait_s[n::WAIT_LENGTHS][size] for n in range(WAIT_LENGTHS))
+
+
+def _starts(cluster: Cluster) -> dict[int, float]:
+    return expected_starts(derive_pools(cluster, Site()), cluster)
 
 
 def _cpu_nodes(count: int = 4, cpus: int = 16) -> list[Node]:
@@ -94,6 +106,48 @@ def test_a_short_job_fills_the_gap_before_a_large_one_and_a_long_one_does_not() 
     cluster = _cluster(_cpu_nodes(2), jobs)
     assert _waits(cluster, 2 * HOUR)["p"].wait_s[6] == 0.0
     assert _waits(cluster, 2 * HOUR + 1)["p"].wait_s[6] == 3 * HOUR
+
+
+def test_a_short_job_fits_before_a_big_one_that_waits_and_the_longer_classes_go_behind_it() -> None:
+    # Half of the pool is free for two hours; then a job of all of it runs for an hour.
+    jobs = [_running(1, ("c0",), 16, 2 * HOUR), _pending(2, 32, nodes=2)]
+    assert _by_length(_cluster(_cpu_nodes(2), jobs), size=6) == (0.0, 3 * HOUR, 3 * HOUR, 3 * HOUR)
+
+
+def test_a_length_class_is_as_long_as_the_pool_s_jobs_of_it_are() -> None:
+    # A gap of ten minutes: too short for "up to an hour", long enough where such jobs ask for five minutes.
+    jobs = [_running(1, ("c0",), 16, 600), _pending(2, 32, nodes=2)]
+    assert _by_length(_cluster(_cpu_nodes(2), jobs), size=6)[0] == 600.0 + HOUR
+    small = [_running(9 + n, ("c2",), 1, 300, time_limit_min=5) for n in range(5)]
+    cluster = _cluster(_cpu_nodes(3), [*jobs, *small], Partition("p", ("c0", "c1")), Partition("q", ("c2",)))
+    pools = {pool.name: pool for pool in estimate_waits(derive_pools(cluster, Site()), cluster)}
+    assert pools["p"].wait_s[6 * WAIT_LENGTHS] == 600.0 + HOUR  # another pool's jobs say nothing of ours
+    here = [replace(job, node_names=("c0",), partition="p") for job in small]
+    half = [replace(jobs[0], cpus=8), *here, jobs[1]]
+    assert _by_length(_cluster(_cpu_nodes(2), half), size=6)[0] == 0.0
+
+
+def test_a_pending_job_s_own_start_is_where_its_place_in_the_queue_lets_it_start() -> None:
+    # One node, busy for 100 s: by priority 4, 2, 3; a held one and one that fits nowhere have no start.
+    jobs = [
+        _running(1, ("c0",), 16, 100),
+        _pending(2, 16, priority=50),
+        _pending(3, 16, 30, priority=40),
+        _pending(4, 16, 10, priority=60),
+        _pending(5, 16, priority=0),
+        _pending(6, 32, nodes=2),
+    ]
+    assert _starts(_cluster(_cpu_nodes(1), jobs)) == {4: 100.0, 2: 700.0, 3: 700.0 + HOUR}
+
+
+def test_an_array_s_start_is_its_first_task_s() -> None:
+    jobs = [_running(1, ("c0",), 16, 100), _pending(2, 16, tasks=3), _pending(3, 16, priority=1)]
+    assert _starts(_cluster(_cpu_nodes(1), jobs)) == {2: 100.0, 3: 100.0 + 3 * HOUR}
+
+
+def test_a_start_counts_from_the_instant_that_is_asked_for() -> None:
+    cluster = _cluster(_cpu_nodes(1), [_running(1, ("c0",), 16, 500), _pending(2, 16)])
+    assert expected_starts(derive_pools(cluster, Site()), cluster, NOW + 100) == {2: 400.0}
 
 
 def test_a_job_inside_one_node_waits_for_one_node_not_for_the_sum() -> None:
@@ -212,6 +266,29 @@ def test_waits_are_never_negative_and_rise_with_size(
     waits = _waits(_build(running, pending))["p"].wait_s
     assert min(waits) >= 0.0
     assert list(waits) == sorted(waits)
+
+
+@given(RUNNING, PENDING)
+@settings(deadline=None)
+def test_waits_rise_with_size_and_with_length_whatever_the_pool_s_jobs_are_like(
+    running: list[tuple[int, int, int]], pending: list[tuple[int, int, int, int]]
+) -> None:
+    cluster = _build(running, pending)
+    rows = [_by_length(cluster, size) for size in range(WAIT_SIZES)]
+    assert all(list(row) == sorted(row) for row in rows)
+    assert all(list(column) == sorted(column) for column in zip(*rows, strict=True))
+
+
+@given(RUNNING, PENDING)
+@settings(deadline=None)
+def test_every_pending_job_starts_by_when_a_new_one_like_it_would(
+    running: list[tuple[int, int, int]], pending: list[tuple[int, int, int, int]]
+) -> None:
+    cluster = _build(running, pending)
+    starts = _starts(cluster)
+    for job in (job for job in cluster.jobs if job.state == "PENDING" and job.priority > 0):
+        last = replace(job, job_id=999, priority=1, submit_at=NOW + 1e6)
+        assert starts[job.job_id] <= _starts(replace(cluster, jobs=(*cluster.jobs, last)))[999]
 
 
 @given(RUNNING, PENDING, st.integers(1, 4), st.sampled_from([1, 8, 16]), st.integers(1, 3000))
