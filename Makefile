@@ -4,6 +4,8 @@
 PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
+# What of pyproject's extras goes into it.
+EXTRAS ?= test dev
 BIN := $(VENV)/bin
 CYTHON := $(BIN)/cython
 export HETSLURM_PLUGIN_DIR ?= $(CURDIR)/build
@@ -35,7 +37,7 @@ build/.packages-test: Makefile tools/install-packages.sh
 build/.venv: pyproject.toml | build/.packages-run
 	@echo "hetslurm: installing Python packages into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python tools/requirements.py pyproject.toml > build/requirements.txt
+	@$(BIN)/python tools/requirements.py pyproject.toml $(EXTRAS) > build/requirements.txt
 	@$(BIN)/pip install -q --disable-pip-version-check -r build/requirements.txt
 	@touch $@
 

@@ -45,7 +45,7 @@ __attribute__((cold)) static bool refuse_key(struct reader *r, struct het_span w
 
 		if (typos < best) {
 			best = typos;
-			snprintf(instead, sizeof(instead), "did you mean '%s'?", keys[key].name);
+			snprintf(instead, sizeof(instead), "did you mean '%.40s'?", keys[key].name);
 		}
 	}
 	return refuse(r->error, r->place, word, r->target ? "is not a key of a target" : "is not a directive",
