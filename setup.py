@@ -88,6 +88,7 @@ setup(
         "hetslurm.daemon",
         "hetslurm.demo",
         "hetslurm.estimates",
+        "hetslurm.estimates.runs",
         "hetslurm.fpga",
         "hetslurm.gpu",
         "hetslurm.health",

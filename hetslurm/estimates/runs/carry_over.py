@@ -1,0 +1,91 @@
+"""From the devices an app has run on to one it has not, by the ratios that other apps show.
+
+ln t[app, device] = a[app] + b[device] + e[app, device], where a row e ~ N(0, S): what an app gains on one
+device over another is the device's, plus something that goes together between devices and that the apps
+in the table teach. Each row counts with the weight of a Student t row, so that one odd app does not bend
+the ratios of all. a has a flat prior (work units are the apps' own), S an inverse Wishart one. Fitted by
+expectation-maximization (Little and Rubin, Statistical Analysis with Missing Data, ch. 8 and 10.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+# Ratios before any is known: apps differ by this in ln from what a device brings on average.
+PRIOR_SD = 0.4
+# Devices differ by this in ln: a factor of ten and more is common.
+DEVICE_SD = 2.3
+# Degrees of freedom of a row: 4 is the usual choice for robust fits.
+FREEDOM = 4.0
+ROUNDS = 40
+_FLAT = 30.0**2
+_UNSEEN = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRatios:
+    """A fitted table. `device` b (devices,), `device_cov` its covariance, `scatter` S (devices, devices)."""
+
+    device: Matrix
+    device_cov: Matrix
+    scatter: Matrix
+
+    def fill(self, times: Matrix, noise: Matrix) -> tuple[Matrix, Matrix]:
+        """ln t and its variance in every cell, the measured ones too.
+
+        `times` (apps, devices) holds measured means of ln t, NaN where an app never ran; `noise` their
+        variances. A measured cell is drawn to what the others say by as much as its own noise.
+        """
+        seen = np.isfinite(times)
+        precision = _precisions(self.scatter, seen, noise)
+        residual = np.where(seen, np.nan_to_num(times) - self.device, 0.0)
+        prior = self.scatter + _FLAT
+        gain = prior @ precision
+        mean = self.device + np.einsum("aij,aj->ai", gain, residual)
+        away = np.eye(len(self.device)) - gain
+        spread = np.einsum("aij,ajk->aik", away, np.broadcast_to(prior, gain.shape))
+        ratio = np.einsum("aij,jk,aik->ai", away, self.device_cov, away)
+        return mean, np.maximum(np.einsum("aii->ai", spread) + ratio, 0.0)
+
+
+def fit(times: Matrix, noise: Matrix) -> DeviceRatios:
+    """The ratios that a table of mean ln t shows; see `DeviceRatios.fill` for the arguments."""
+    devices = times.shape[1]
+    several = np.isfinite(times).sum(axis=1) >= 2
+    rows, noise = times[several], noise[several]
+    seen = np.isfinite(rows)
+    values = np.where(seen, np.nan_to_num(rows), 0.0)
+    prior = np.eye(devices) * PRIOR_SD**2
+    prior_n = devices + 1.0
+    scatter, weight = prior.copy(), np.ones(len(rows))
+    shrink = np.eye(devices) / DEVICE_SD**2
+    device: Matrix = np.zeros(devices)
+    cov: Matrix = np.eye(devices) * DEVICE_SD**2
+    for _ in range(ROUNDS):
+        precision = _precisions(scatter, seen, noise)
+        cov = np.asarray(np.linalg.inv(shrink + np.einsum("a,aij->ij", weight, precision)), dtype=np.float64)
+        device = cov @ np.einsum("a,aij,aj->i", weight, precision, values)
+        residual = np.where(seen, values - device, 0.0)
+        pulled = np.einsum("aij,aj->ai", precision, residual)
+        distance = np.einsum("ai,ai->a", residual, pulled)
+        weight = (FREEDOM + seen.sum(axis=1) - 1.0) / (FREEDOM + distance)
+        odd = pulled @ scatter
+        left = scatter - np.einsum("ij,ajk,kl->ail", scatter, precision, scatter)
+        scatter = (prior_n * prior + np.einsum("a,ai,aj->ij", weight, odd, odd) + left.sum(axis=0)) / (
+            prior_n + len(rows)
+        )
+    return DeviceRatios(device, cov, scatter)
+
+
+def _precisions(scatter: Matrix, seen: NDArray[np.bool_], noise: Matrix) -> Matrix:
+    """The inverse covariance of each row's seen cells, 0 for the others: (apps, devices, devices)."""
+    devices = len(scatter)
+    cov = np.broadcast_to(scatter + _FLAT, (len(seen), devices, devices)).copy()
+    cov[:, np.arange(devices), np.arange(devices)] += np.where(seen, np.nan_to_num(noise), _UNSEEN)
+    both = seen[:, :, None] & seen[:, None, :]
+    return np.where(both, np.linalg.inv(cov), 0.0)
