@@ -35,6 +35,7 @@ def extension(name: str, *sources: str) -> Extension:
         depends=sorted(str(path) for pattern in ("*.h", "*.pxi") for path in Path("native").glob(pattern)),
         include_dirs=["native", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        libraries=["m"],
         extra_compile_args=C_FLAGS,
     )
 

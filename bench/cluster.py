@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hetslurm.cluster import Partition
 from hetslurm.estimate import Source
-from hetslurm.pool import Pool, Rates
+from hetslurm.pool import NO_WAIT, WAIT_LENGTHS, Pool, Rates
 from hetslurm.sandbox import Sandbox, Spec, parse_nodes
 from hetslurm.site import Site
 from hetslurm.snapshot import SnapshotWriter, build_slot
@@ -64,7 +64,7 @@ def pools(count: int) -> tuple[list[Pool], list[Partition]]:
                 mem_mb_per_node=64_000,
                 units=4.0 * (devices or 16),
                 units_free=float(devices or 16),
-                wait_s=tuple(float(60 * k + i) for k in range(8)),
+                wait_s=tuple(float(60 * (k // WAIT_LENGTHS) + i) for k in range(len(NO_WAIT))),
                 wait_source=Source.PREDICTED,
                 price=Rates(cpu=40_000 * dear, device=900_000 * devices * dear),
                 price_source=Source.DECLARED,

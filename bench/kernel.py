@@ -12,7 +12,7 @@ from hetslurm.cluster import Partition
 from hetslurm.estimate import Estimate
 from hetslurm.native import kernel
 from hetslurm.native.layout import FOREVER, name_hash
-from hetslurm.pool import Pool, Rates
+from hetslurm.pool import NO_WAIT, Pool, Rates
 from hetslurm.scoring import twin
 from hetslurm.scoring.tables import tables_of
 from hetslurm.site import Site
@@ -82,7 +82,7 @@ def view_of(n: int) -> Any:
             devices_per_node=8,
             mem_mb_per_node=512_000,
             units=float(rng.integers(8, 512)),
-            wait_s=tuple(np.sort(rng.uniform(0, 7200, 8)).tolist()),
+            wait_s=tuple(np.sort(rng.uniform(0, 7200, len(NO_WAIT))).tolist()),
             speed=Estimate(float(rng.uniform(1, 2))),
             price=Rates(device=float(rng.uniform(1e6, 4e6))),
             watts=Rates(device=300.0),

@@ -16,7 +16,8 @@ cdef extern from *:
         HET_AT(het_author, feature, "u8", HET_MAX_TERMS, HET_MAX_TERMS), HET_AT(het_author, n_nodes, "u4", 0, 0), {0}};
     static const struct het_field het_alt_fields[] = {HET_AT(het_alt, kind, "u8", 0, 0), HET_AT(het_alt, type, "u8", 0, 0),
         HET_AT(het_alt, bitstream, "u8", 0, 0),
-        HET_AT(het_alt, app_key, "u8", 0, 0), HET_AT(het_alt, declared_s, "f8", 0, 0),
+        HET_AT(het_alt, class_key, "u8", 0, 0), HET_AT(het_alt, wider_key, "u8", 0, 0),
+        HET_AT(het_alt, declared_s, "f8", 0, 0),
         HET_AT(het_alt, reasons, "u4", 0, 0), HET_AT(het_alt, nodes, "i4", 0, 0), HET_AT(het_alt, cpus, "i4", 0, 0),
         HET_AT(het_alt, devices, "i4", 0, 0), HET_AT(het_alt, mem_mb, "i4", 0, 0),
         HET_AT(het_alt, limit_min, "i4", 0, 0), {0}};
@@ -28,7 +29,8 @@ cdef extern from *:
         HET_AT(het_job, bytes, "f8", HET_MAX_JOB_DATA, 0), {0}};
     static const struct het_field het_terms_fields[] = {HET_AT(het_terms, wait_s, "f8", 0, 0),
         HET_AT(het_terms, startup_s, "f8", 0, 0), HET_AT(het_terms, transfer_s, "f8", 0, 0),
-        HET_AT(het_terms, run_s, "f8", 0, 0), HET_AT(het_terms, scarce_s, "f8", 0, 0),
+        HET_AT(het_terms, run_s, "f8", 0, 0), HET_AT(het_terms, run_high_s, "f8", 0, 0),
+        HET_AT(het_terms, scarce_s, "f8", 0, 0),
         HET_AT(het_terms, money_micro, "f8", 0, 0), HET_AT(het_terms, energy_j, "f8", 0, 0),
         HET_AT(het_terms, risk, "f8", 0, 0), HET_AT(het_terms, score, "f8", 0, 0),
         HET_AT(het_terms, wait_source, "u1", 0, 0), HET_AT(het_terms, startup_source, "u1", 0, 0),

@@ -11,6 +11,7 @@ cdef extern from *:
     #include <stddef.h>
     #include <time.h>
     #include "hash.h"
+    #include "length_class.h"
     #include "resolve.h"
     #include "snapshot.h"
 
@@ -49,7 +50,9 @@ cdef extern from *:
         HET_MEMBER(het_slot, written_at_ns, "i8", 1), HET_MEMBER(het_slot, max_age_ns, "i8", 1),
         HET_MEMBER(het_slot, read_at_ns, "i8", 1), HET_MEMBER(het_slot, used, "u8", 1),
         HET_MEMBER(het_slot, flags, "u4", 1), HET_MEMBER(het_slot, default_part, "u4", 1),
-        HET_MEMBER(het_slot, default_objective, "u4", 1), HET_MEMBER(het_slot, preset, "f8", 4 * HET_N_PRESETS),
+        HET_MEMBER(het_slot, default_objective, "u4", 1), HET_MEMBER(het_slot, order_points, "u4", 1),
+        HET_MEMBER(het_slot, order_short_s, "f8", 1), HET_MEMBER(het_slot, order_long_s, "f8", 1),
+        HET_MEMBER(het_slot, preset, "f8", 4 * HET_N_PRESETS),
         HET_MEMBER(het_slot, currency, "S16", 1), HET_MEMBER(het_slot, cluster, "S64", 1),
         HET_MEMBER(het_slot, rows, "u4", 16), HET_MEMBER(het_slot, offset, "u8", 96),
     };
@@ -62,7 +65,8 @@ cdef extern from *:
     #define HET_CONSTANT(name) {#name, HET_##name}
     static const struct het_constant_info het_constants[] = {
         HET_CONSTANT(LAYOUT_VERSION), HET_CONSTANT(ALIGN), HET_CONSTANT(MAX_POOLS), HET_CONSTANT(MAX_SLOT),
-        HET_CONSTANT(WAIT_SIZES), HET_CONSTANT(NO_PARTITION), HET_CONSTANT(SUM_START), HET_CONSTANT(N_TABLES),
+        HET_CONSTANT(WAIT_SIZES), HET_CONSTANT(WAIT_LENGTHS), HET_CONSTANT(MAX_ORDER_POINTS),
+        HET_CONSTANT(NO_PARTITION), HET_CONSTANT(SUM_START), HET_CONSTANT(N_TABLES),
         HET_CONSTANT(PART_ROOT_ONLY), HET_CONSTANT(PART_NO_ROOT), HET_CONSTANT(PART_REQ_RESV),
         HET_CONSTANT(PART_ALLOW_ACCOUNT), HET_CONSTANT(PART_DENY_ACCOUNT), HET_CONSTANT(PART_ALLOW_QOS),
         HET_CONSTANT(PART_DENY_QOS), HET_CONSTANT(PART_ALLOW_UID), HET_CONSTANT(PART_ALLOW_HOST),
@@ -112,10 +116,13 @@ cdef extern from *:
     size_t N_CONSTANTS "HET_COUNT(het_constants)"
     size_t N_REASON_INFOS "HET_COUNT(het_reasons)"
     double HET_FOREVER
+    int HET_WAIT_LENGTHS
+    const int het_wait_bounds_min[]
     uint64_t HET_MAGIC
     uint64_t het_hash(const char *s, size_t n) nogil
     uint64_t het_app_key(const char *app, const char *kind) nogil
-    uint64_t het_estimate_key(uint64_t app_key, uint64_t type) nogil
+    uint64_t het_user_key(uint32_t uid, uint64_t kind, uint32_t units, uint32_t limit_min) nogil
+    uint64_t het_estimate_key(uint64_t class_key, uint64_t type) nogil
     uint64_t het_checksum(const void *bytes, size_t n) nogil
     long long het_now_ns() nogil
     ctypedef struct het_slot "struct het_slot":
@@ -186,6 +193,8 @@ cdef tuple reason_table():
 
 
 CONSTANTS = named_constants()
+# Upper bounds of the length classes, minutes; the last class has none.
+WAIT_BOUNDS_MIN = tuple([int(het_wait_bounds_min[i]) for i in range(HET_WAIT_LENGTHS - 1)])
 REASONS = reason_table()
 REASON_BITS = {name: 1 << bit for bit, (name, _, _) in enumerate(REASONS)}
 FOREVER = HET_FOREVER
@@ -202,6 +211,14 @@ def estimate_key(str app not None, str kind not None, str type not None):
     """The key of a run estimate of this app on this device kind and type."""
     return het_estimate_key(het_app_key(app.encode("utf-8", "surrogateescape"), kind.encode("utf-8", "surrogateescape")),
                             name_hash(type))
+
+
+def user_key(unsigned int uid, str kind not None, str type not None, unsigned int units=0, unsigned int limit_min=0):
+    """The key of a run estimate of a user's jobs without an app, of so many units (of all nodes) with such a limit.
+
+    0 and 0: of all his jobs on the kind.
+    """
+    return het_estimate_key(het_user_key(uid, name_hash(kind), units, limit_min), name_hash(type))
 
 
 def checksum(const unsigned char[::1] data not None):

@@ -286,4 +286,6 @@ void het_fit_alternatives(const struct het_view *view, const struct het_request 
 		if (pinned->mem_per_cpu_mb)
 			alt->mem_mb = bounded(pinned->mem_per_cpu_mb * (uint64_t) alt->cpus);
 	}
+	if (pinned->pins & HET_PIN_TASKS)
+		het_set_classes(request, resolved);
 }

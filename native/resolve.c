@@ -217,7 +217,7 @@ static uint64_t bitstream_of(const char *xclbin)
 	return hash_of(slash ? slash + 1 : xclbin);
 }
 
-static void resolve_target(const struct het_target *target, const char *app, const struct het_asked *asked,
+static void resolve_target(const struct het_target *target, const struct het_asked *asked,
                            struct het_alt *alt)
 {
 	double limit_s = asked->limit_min > 0 ? asked->limit_min * 60.0 : HET_FOREVER;
@@ -226,7 +226,6 @@ static void resolve_target(const struct het_target *target, const char *app, con
 	alt->kind = hash_of(target->kind);
 	alt->type = hash_of(target->type);
 	alt->bitstream = bitstream_of(target->xclbin);
-	alt->app_key = het_app_key(app, target->kind);
 	alt->declared_s = target->time_s ? target->time_s : asked->limit_min > 0 ? limit_s : 0;
 	if (alt->declared_s > limit_s)
 		alt->declared_s = limit_s;
@@ -300,6 +299,29 @@ uint64_t het_app_key(const char *app, const char *kind)
 	return het_hash_more(key, kind, strlen(kind) + 1);
 }
 
+static uint32_t units_of(const struct het_alt *alt)
+{
+	int32_t per = alt->devices > 0 ? alt->devices : alt->cpus;
+
+	return (uint32_t) clamp((uint64_t) per * (uint64_t) alt->nodes);
+}
+
+void het_set_classes(const struct het_request *request, struct het_resolved *resolved)
+{
+	uint32_t uid = resolved->author.uid;
+
+	for (uint32_t i = 0; i < resolved->job.n_alts; i++) {
+		struct het_alt *alt = &resolved->alt[i];
+
+		alt->class_key = het_app_key(request->app, request->target[i].kind);
+		alt->wider_key = 0;
+		if (alt->class_key)
+			continue;
+		alt->class_key = het_user_key(uid, alt->kind, units_of(alt), (uint32_t) alt->limit_min);
+		alt->wider_key = het_user_key(uid, alt->kind, 0, 0);
+	}
+}
+
 void het_resolve(const struct het_view *view, const struct het_request *request,
                  const struct het_asked *asked, int64_t now_s, struct het_resolved *resolved)
 {
@@ -334,8 +356,9 @@ void het_resolve(const struct het_view *view, const struct het_request *request,
 		job->bytes[i] = (double) request->data[i].bytes;
 	}
 	for (uint32_t i = 0; i < job->n_alts; i++) {
-		resolve_target(&request->target[i], request->app, asked, &resolved->alt[i]);
+		resolve_target(&request->target[i], asked, &resolved->alt[i]);
 		if (fixed)
 			restrict_gres(&resolved->alt[i], named, n_named);
 	}
+	het_set_classes(request, resolved);
 }

@@ -52,11 +52,32 @@ void het_resolve(const struct het_view *view, const struct het_request *request,
  */
 int het_names_device(const struct het_view *view, const struct het_request *request, const char *gres);
 
-/* The key of a run estimate: hash(app NUL kind NUL), and the same with type added. */
+/*
+ * Set the alternatives' class_key and wider_key, again after their nodes, cpus, devices or limit changed. A
+ * job with an app is of that class and no other.
+ */
+void het_set_classes(const struct het_request *request, struct het_resolved *resolved);
+
+/* The class of an app on a kind, hash(app NUL kind NUL), 0 without an app; and a class with the type added.
+ */
 uint64_t het_app_key(const char *app, const char *kind);
-static inline uint64_t het_estimate_key(uint64_t app_key, uint64_t type)
+
+/*
+ * The class of a user's jobs without an app on a kind (its hash), and of so many units (devices, or cpus, of
+ * all nodes) with such a limit; 0 and 0: all of them. Never 0.
+ */
+static inline uint64_t het_user_key(uint32_t uid, uint64_t kind, uint32_t units, uint32_t limit_min)
 {
-	uint64_t k = (app_key ^ type) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t k = (kind ^ uid ^ UINT64_C(0x7573657200000000)) * UINT64_C(0xbf58476d1ce4e5b9);
+
+	k = (k ^ (k >> 31) ^ ((uint64_t) units << 32 | limit_min)) * UINT64_C(0x94d049bb133111eb);
+	k ^= k >> 29;
+	return k ? k : 1;
+}
+
+static inline uint64_t het_estimate_key(uint64_t class_key, uint64_t type)
+{
+	uint64_t k = (class_key ^ type) * UINT64_C(0x9e3779b97f4a7c15);
 	return k ^ (k >> 32);
 }
 

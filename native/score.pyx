@@ -14,6 +14,7 @@ contraction would give other bits than the extension and the twin. The three fin
 no result (het_view_check() lets only finite numbers in); they let the compiler vectorize comparisons.
 docs/architecture.md, "The score, exactly", says what is computed; hetslurm/scoring/twin.py says it in NumPy.
 """
+from libc.math cimport exp, log
 from libc.string cimport memcpy, memset
 
 include "score_types.pxi"
@@ -88,7 +89,7 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
     cdef double need = need_of(alt), nodes = alt.nodes, cpus = alt.cpus, devices = alt.devices
     cdef het_run run = run_of(view, job, alt, view.cls.type[cls])
     cdef uint32_t d, site
-    cdef double slowest = 0.0  # not looked for where an estimate knows the run
+    cdef double slowest
     cdef const double *startup = view.pool.startup_s + first
 
     if alt.bitstream:
@@ -105,15 +106,12 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
                         view.pool.min_nodes + first, view.pool.max_nodes + first, to.why)
     het_pass_size(n, need, view.pool.units + first, <const int64_t *>(view.pool.units + first), <int64_t *>to.energy,
                   to.why)
-    het_pass_wait(n, view.pool.wait_s + first, view.n_pools, <const int64_t *>to.energy, to.t)
+    het_pass_wait(n, view.pool.wait_s + het_length_class(alt.limit_min) * <size_t>view.n_pools + first,
+                  HET_WAIT_LENGTHS * <size_t>view.n_pools, <const int64_t *>to.energy, to.t)
     if backlog and backlog.units and backlog.unit_s:
         het_pass_backlog(n, need, backlog.units + first, backlog.unit_s + first, view.pool.units + first,
                          view.pool.units_free + first, to.t)
-    if run.known:
-        for i in range(n):
-            to.run[i] = run.seconds
-    else:
-        slowest = het_pass_run(n, run.seconds, view.pool.speed + first, to.run)
+    slowest = het_pass_run(n, run.seconds, view.pool.speed + first, to.run)
     if alt.limit_min > 0 and slowest < 1.0:
         het_pass_slow(n, view.pool.speed + first, to.run, view.pool.limit_min + first, to.why)
     memset(to.transfer, 0, n * sizeof(double))
@@ -124,7 +122,7 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
         if site < view.n_sites:
             i = <size_t>site * view.n_pools + first
             het_pass_link(n, job.bytes[d], view.link.bytes_per_s + i, view.link.egress + i, to.transfer, to.money, to.why)
-    het_pass_time(n, job.deadline_s if job.deadline_s < HET_FOREVER else HET_OUT, startup, to.transfer, to.run, to.t, to.why)
+    het_pass_time(n, job.deadline_s if job.deadline_s < HET_FOREVER else HET_OUT, run.spread, startup, to.transfer, to.run, to.t, to.why)
     if needs.money:
         if job.max_cost_micro < HET_FOREVER:
             het_pass_worst(n, job.max_cost_micro, 60.0 * alt.limit_min, nodes, cpus, devices,

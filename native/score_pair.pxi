@@ -2,9 +2,8 @@
 # score_passes.pxi; tests hold the two to the same bits.
 
 cdef struct het_run:
-    # seconds: the run itself when an estimate knows it, else what was declared, to be divided by a pool's speed.
-    double seconds
-    bint known
+    # On a device of speed 1; seconds * spread is the 90 % quantile.
+    double seconds, spread
     uint8_t source
 
 
@@ -36,28 +35,40 @@ cdef inline bint fits_class(const het_view *view, const het_alt *alt, uint32_t c
     return cls < view.n_classes and view.cls.kind[cls] == alt.kind and (alt.type == 0 or view.cls.type[cls] == alt.type)
 
 
-cdef het_run run_of(const het_view *view, const het_job *job, const het_alt *alt, uint64_t type) noexcept nogil:
-    """The estimate of (app, kind, type), when there is one that applies, else what the author declared."""
-    cdef het_run run
-    cdef uint64_t key
+cdef inline uint32_t estimate_row(const het_view *view, const het_job *job, uint64_t key) noexcept nogil:
+    """The row of an estimate that applies to this job; n_estimates when there is none."""
     cdef const uint64_t *keys = view.est.key
     cdef uint32_t low = 0, n = view.n_estimates, half
-    run.known = False
-    run.seconds = alt.declared_s if alt.declared_s > 0.0 else HET_UNDECLARED_S
-    run.source = HET_DECLARED if alt.declared_s > 0.0 else HET_DEFAULT
-    if alt.app_key == 0 or n == 0:
-        return run
-    key = het_estimate_key(alt.app_key, type)
     while n > 1:
         half = n >> 1
         low += half if keys[low + half - 1] < key else 0  # no branch to mispredict
         n -= half
-    if keys[low] != key or (view.est.per_work[low] and not job.work > 0.0):
+    return low if keys[low] == key and (job.work > 0.0 or not view.est.per_work[low]) else view.n_estimates
+
+
+cdef het_run run_of(const het_view *view, const het_job *job, const het_alt *alt, uint64_t type) noexcept nogil:
+    """The estimate of the job's class on this type, as far as it is trusted, and what the author declared."""
+    cdef het_run run
+    cdef uint32_t row
+    cdef double declared = alt.declared_s, seconds, trust
+    run.seconds = declared if declared > 0.0 else HET_UNDECLARED_S
+    run.spread = 1.0
+    run.source = HET_DECLARED if declared > 0.0 else HET_DEFAULT
+    if alt.class_key == 0 or view.n_estimates == 0:
         return run
-    run.known = True
-    run.source = view.est.source[low]
-    run.seconds = view.est.mean_s[low] * job.work if view.est.per_work[low] else view.est.mean_s[low]
-    run.seconds = run.seconds if run.seconds < HET_FOREVER else HET_FOREVER
+    row = estimate_row(view, job, het_estimate_key(alt.class_key, type))
+    if row == view.n_estimates and alt.wider_key:
+        row = estimate_row(view, job, het_estimate_key(alt.wider_key, type))
+    if row == view.n_estimates:
+        return run
+    seconds = view.est.mean_s[row] * job.work if view.est.per_work[row] else view.est.mean_s[row]
+    seconds = seconds if seconds < HET_FOREVER else HET_FOREVER
+    trust = view.est.trust[row]
+    if trust < 1.0 and declared > 0.0 and seconds > 0.0:
+        seconds = exp(trust * log(seconds) + (1.0 - trust) * log(declared))
+    run.seconds = seconds if seconds < HET_FOREVER else HET_FOREVER
+    run.spread = view.est.spread[row]
+    run.source = view.est.source[row]
     return run
 
 
@@ -118,7 +129,8 @@ cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *al
         terms.reasons = HET_WHY_KIND
         return
     pair_filter(view, alt, row[pool], pool, terms)
-    terms.wait_s = view.pool.wait_s[het_size_class(need, units) * <size_t>view.n_pools + pool]
+    terms.wait_s = view.pool.wait_s[(het_size_class(need, units) * HET_WAIT_LENGTHS + het_length_class(alt.limit_min))
+                                    * <size_t>view.n_pools + pool]
     if backlog and backlog.units and backlog.unit_s and backlog.units[pool] + need > view.pool.units_free[pool]:
         terms.wait_s += backlog.unit_s[pool] / (units if units > 1.0 else 1.0)
     terms.startup_s = view.pool.startup_s[pool]
@@ -127,15 +139,15 @@ cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *al
         terms.startup_s = terms.startup_s + view.pool.bitstream_s[pool]
         terms.startup_source = min(view.pool.startup_source[pool], view.pool.bitstream_source[pool])
     run = run_of(view, job, alt, view.pool.type[pool])
-    terms.run_s = run.seconds
-    if not run.known:
-        x = run.seconds / view.pool.speed[pool]
-        terms.run_s = x if x < HET_FOREVER else HET_FOREVER
+    x = run.seconds / view.pool.speed[pool]
+    terms.run_s = x if x < HET_FOREVER else HET_FOREVER
+    x = terms.run_s * run.spread
+    terms.run_high_s = x if x < HET_FOREVER else HET_FOREVER
     if alt.limit_min > 0 and view.pool.limit_min[pool] < HET_UNLIMITED and view.pool.speed[pool] < 1.0 \
             and terms.run_s > 60.0 * <double>view.pool.limit_min[pool]:
         terms.reasons |= HET_WHY_MAX_TIME
     pair_transfer(view, job, pool, terms)
-    if job.deadline_s < HET_FOREVER and terms.wait_s + terms.startup_s + terms.transfer_s + terms.run_s > job.deadline_s:
+    if job.deadline_s < HET_FOREVER and terms.wait_s + terms.startup_s + terms.transfer_s + terms.run_high_s > job.deadline_s:
         terms.reasons |= HET_WHY_DEADLINE
     rate = <double>alt.nodes * (<double>alt.cpus * view.pool.price_cpu[pool]
                                 + <double>alt.devices * view.pool.price_device[pool] + view.pool.price_node[pool])

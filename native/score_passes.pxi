@@ -37,7 +37,7 @@ cdef extern from *:
     HET_LANES static void het_pass_slow(size_t, het_f8, het_f8, het_i4, het_bits);
     HET_LANES static void het_pass_link(size_t, double, het_f8, het_f8, het_out, het_out, het_bits);
     HET_LANES static void het_pass_startup(size_t, uint64_t, het_f8, het_u8, het_u8, het_f8, het_out);
-    HET_LANES static void het_pass_time(size_t, double, het_f8, het_f8, het_f8, het_out, het_bits);
+    HET_LANES static void het_pass_time(size_t, double, double, het_f8, het_f8, het_f8, het_out, het_bits);
     HET_LANES static void het_pass_money(size_t, double, double, double, het_f8, het_f8, het_f8, het_f8, het_f8,
         het_f8, het_out);
     HET_LANES static void het_pass_worst(size_t, double, double, double, double, double, het_f8, het_f8, het_f8,
@@ -107,11 +107,14 @@ cdef void het_pass_size "het_pass_size"(size_t n, double need, het_f8 units, het
         why[i] |= <uint64_t>((need > units[i]) & ((why[i] & HET_WHY_NODES) == 0)) * <uint64_t>HET_WHY_NO_NODE_UP
 
 
-cdef void het_pass_wait(size_t n, het_f8 wait_s, size_t n_pools, const int64_t *size, het_out wait) noexcept nogil:
-    """Left scalar on purpose: gather instructions lose to plain loads on CPUs that are patched against Downfall."""
+cdef void het_pass_wait(size_t n, het_f8 wait_s, size_t per_size, const int64_t *size, het_out wait) noexcept nogil:
+    """wait_s starts at the job's length class; per_size lies between two size classes of it.
+
+    Left scalar on purpose: gather instructions lose to plain loads on CPUs that are patched against Downfall.
+    """
     cdef size_t i
     for i in range(n):
-        wait[i] = wait_s[size[i] * n_pools + i]
+        wait[i] = wait_s[size[i] * per_size + i]
 
 
 cdef void het_pass_backlog "het_pass_backlog"(size_t n, double need, het_f8 placed, het_f8 unit_s, het_f8 units, het_f8 free,
@@ -125,13 +128,13 @@ cdef void het_pass_backlog "het_pass_backlog"(size_t n, double need, het_f8 plac
         wait[i] = wait[i] + (more if placed[i] + need > free[i] else 0.0)
 
 
-cdef double het_pass_run "het_pass_run"(size_t n, double declared, het_f8 speed, het_out run) noexcept nogil:
+cdef double het_pass_run "het_pass_run"(size_t n, double seconds, het_f8 speed, het_out run) noexcept nogil:
     """Gives the lowest speed."""
     cdef size_t i
     cdef double x, slowest = HET_OUT
     for i in range(n):
         slowest = speed[i] if speed[i] < slowest else slowest
-        x = declared / speed[i]
+        x = seconds / speed[i]
         run[i] = x if x < HET_FOREVER else HET_FOREVER
     return slowest
 
@@ -167,15 +170,15 @@ cdef void het_pass_startup "het_pass_startup"(size_t n, uint64_t wanted, het_f8 
         out[i] = startup[i] + (0.0 if (wanted == loaded[i]) | (wanted == loaded_id[i]) else load_s[i])
 
 
-cdef void het_pass_time "het_pass_time"(size_t n, double deadline, het_f8 startup, het_f8 transfer, het_f8 run, het_out t,
-                        het_bits why) noexcept nogil:
-    """t comes in as the wait."""
+cdef void het_pass_time "het_pass_time"(size_t n, double deadline, double spread, het_f8 startup, het_f8 transfer, het_f8 run,
+                        het_out t, het_bits why) noexcept nogil:
+    """t comes in as the wait. A deadline must hold for the run's 90 % quantile."""
     cdef size_t i
     cdef double x
     for i in range(n):
-        x = t[i] + startup[i] + transfer[i] + run[i]
-        t[i] = x
-        why[i] |= <uint64_t>(x > deadline) * <uint64_t>HET_WHY_DEADLINE
+        x = t[i] + startup[i] + transfer[i]
+        t[i] = x + run[i]
+        why[i] |= <uint64_t>(x + run[i] * spread > deadline) * <uint64_t>HET_WHY_DEADLINE
 
 
 cdef void het_pass_money "het_pass_money"(size_t n, double nodes, double cpus, double devices, het_f8 price_cpu, het_f8 price_device,

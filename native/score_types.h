@@ -80,7 +80,8 @@ struct het_alt {
 	uint64_t kind;
 	uint64_t type;      /* 0: any */
 	uint64_t bitstream; /* hash of the xclbin's file name, or of its UUID; 0: none is needed */
-	uint64_t app_key;   /* hash of (app, kind), completed by the pool's type; 0: no app */
+	uint64_t class_key; /* het_app_key() or het_user_key(), completed by the pool's type; 0: none */
+	uint64_t wider_key; /* the class to ask where that one has no estimate; 0: none */
 	double declared_s;  /* run time that the author expects; 0: unknown */
 	uint32_t reasons;   /* HET_WHY_GRES_NAMED … that hold for every pool */
 	int32_t nodes;      /* >= 1 */
@@ -110,7 +111,7 @@ struct het_backlog {
 };
 
 struct het_terms {
-	double wait_s, startup_s, transfer_s, run_s, scarce_s, money_micro, energy_j, risk, score;
+	double wait_s, startup_s, transfer_s, run_s, run_high_s, scarce_s, money_micro, energy_j, risk, score;
 	uint8_t wait_source, startup_source, transfer_source, run_source, scarce_source, money_source,
 	        energy_source, health_source;
 	uint32_t reasons;

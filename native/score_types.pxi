@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "<score.h>":
     enum:
-        HET_WAIT_SIZES
+        HET_WAIT_SIZES, HET_WAIT_LENGTHS
         HET_NO_PARTITION
         HET_MAX_PINS
         HET_MAX_TERMS
@@ -30,7 +30,8 @@ cdef extern from "<score.h>":
         uint64_t generation
         int64_t written_at_ns, max_age_ns, read_at_ns
         uint64_t used
-        uint32_t flags, default_part, default_objective
+        uint32_t flags, default_part, default_objective, order_points
+        double order_short_s, order_long_s
         het_weights preset[5]
         char currency[16]
         char cluster[64]
@@ -112,6 +113,8 @@ cdef extern from "<score.h>":
     struct het_est_columns:
         const uint64_t *key
         const double *mean_s
+        const double *spread
+        const double *trust
         const double *log_sd
         const uint32_t *n
         const uint8_t *per_work
@@ -153,7 +156,7 @@ cdef extern from "<score.h>":
         const uint64_t *node
 
     struct het_alt:
-        uint64_t kind, type, bitstream, app_key
+        uint64_t kind, type, bitstream, class_key, wider_key
         double declared_s
         uint32_t reasons
         int32_t nodes, cpus, devices, mem_mb, limit_min
@@ -171,7 +174,7 @@ cdef extern from "<score.h>":
         const double *unit_s
 
     struct het_terms:
-        double wait_s, startup_s, transfer_s, run_s, scarce_s, money_micro, energy_j, risk, score
+        double wait_s, startup_s, transfer_s, run_s, run_high_s, scarce_s, money_micro, energy_j, risk, score
         uint8_t wait_source, startup_source, transfer_source, run_source
         uint8_t scarce_source, money_source, energy_source, health_source
         uint32_t reasons
@@ -183,6 +186,9 @@ cdef extern from "<score.h>":
 
 cdef extern from "<hash.h>":
     uint64_t het_hash(const char *s, size_t n) noexcept nogil
+
+cdef extern from "<length_class.h>":
+    int het_length_class(int32_t limit_min) noexcept nogil
 
 cdef extern from "<resolve.h>":
     uint64_t het_estimate_key(uint64_t app_key, uint64_t type) noexcept nogil

@@ -63,7 +63,7 @@ uint64_t het_checksum(const void *bytes, size_t n)
 /* The columns, in the order of slot->offset[]. */
 static const struct {
 	uint8_t table;
-	uint8_t bytes; /* of a row */
+	uint16_t bytes; /* of a row */
 } columns[] = {
 #define HET_TABLE(name, COLUMNS, index) COLUMNS(HET_TABLE_##name)
 #define HET_TABLE_pool(c, np, name, n) {0, sizeof(c) * (n)},
@@ -194,6 +194,8 @@ static int slot_bad(const struct het_view *view)
 	bad |= !memchr(slot->cluster, 0, sizeof(slot->cluster));
 	bad |= past(&slot->preset[0].time, HET_N_PRESETS * sizeof(slot->preset[0]) / sizeof(double), 0,
 	            HET_FOREVER);
+	bad |= slot->order_points > HET_MAX_ORDER_POINTS;
+	bad |= past(&slot->order_short_s, 1, 0, HET_FOREVER) | past(&slot->order_long_s, 1, 0, HET_FOREVER);
 	return bad;
 }
 
@@ -211,7 +213,7 @@ static int pools_bad(const struct het_view *v)
 	       negative(v->pool.max_nodes, n);
 	bad |= negative(v->pool.max_cpus_per_node, n) | negative(v->pool.max_mem_mb_per_node, n);
 	bad |= past(v->pool.units, n, 0, HET_FOREVER) | past(v->pool.units_free, n, 0, HET_FOREVER);
-	bad |= past(v->pool.wait_s, n * HET_WAIT_SIZES, 0, HET_FOREVER);
+	bad |= past(v->pool.wait_s, n * HET_WAIT_SIZES * HET_WAIT_LENGTHS, 0, HET_FOREVER);
 	bad |= past(v->pool.bitstream_s, n, 0, HET_FOREVER);
 	bad |= past(v->pool.startup_s, n, 0, HET_FOREVER) |
 	       past(v->pool.speed, n, 1 / HET_FOREVER, HET_FOREVER);
@@ -274,6 +276,7 @@ static int estimates_bad(const struct het_view *v)
 	size_t n = v->n_estimates;
 	int bad = past(v->est.mean_s, n, 0, HET_FOREVER) | past(v->est.log_sd, n, 0, HET_FOREVER);
 
+	bad |= past(v->est.spread, n, 1, HET_FOREVER) | past(v->est.trust, n, 0, 1);
 	bad |= above8(v->est.per_work, n, 2) | above8(v->est.source, n, HET_MEASURED + 1);
 	for (size_t i = 1; i < n; i++)
 		bad |= v->est.key[i] <= v->est.key[i - 1];

@@ -18,12 +18,14 @@
 #include <stdint.h>
 
 #define HET_MAGIC UINT64_C(0x3150414e53544548) /* "HETSNAP1", little-endian */
-#define HET_LAYOUT_VERSION 1
+#define HET_LAYOUT_VERSION 2
 #define HET_ALIGN 64
 #define HET_MAX_POOLS 65536
 #define HET_MAX_SLOT (256u << 20)
 #define HET_WAIT_SIZES 8
+#define HET_WAIT_LENGTHS 4 /* classes of a job's limit: length_class.h has their bounds */
 #define HET_NO_PARTITION UINT32_MAX
+#define HET_MAX_ORDER_POINTS 1000000000u
 #define HET_FOREVER 1e15 /* "never": seconds, and any other number past sense */
 
 /* Estimate sources, worst first, so that the least of several is the honest one. */
@@ -79,7 +81,6 @@ enum {
 	X(uint32_t, "u4", node_count, 1)                                                                                       \
 	X(double, "f8", units, 1)		/* devices (cpus for a cpu pool) on usable nodes */                            \
 	X(double, "f8", units_free, 1)                                                                                         \
-	X(double, "f8", wait_s, HET_WAIT_SIZES)	/* class by class: [k * pools + pool] */                                      \
 	X(double, "f8", startup_s, 1)                                                                                          \
 	X(uint64_t, "u8", bitstream, 1)		/* hash of the name of what its cards have loaded; 0: unknown */               \
 	X(uint64_t, "u8", bitstream_id, 1)	/* hash of its UUID; 0: unknown */                                             \
@@ -94,6 +95,7 @@ enum {
 	X(double, "f8", shadow, 1)		/* shadow price: s of others per second of a unit */                        \
 	X(double, "f8", health, 1)		/* [0, 1] */                                                                   \
 	X(double, "f8", risk, 1)		/* >= 1: multiplies the score */                                               \
+	X(double, "f8", wait_s, HET_WAIT_SIZES * HET_WAIT_LENGTHS) /* [(size * lengths + length) * pools + pool] */    \
 	X(uint8_t, "u1", wait_source, 1)                                                                                       \
 	X(uint8_t, "u1", startup_source, 1)                                                                                    \
 	X(uint8_t, "u1", bitstream_source, 1)                                                                                  \
@@ -132,10 +134,15 @@ enum {
 	X(uint64_t, "u8", default_qos, 1)	/* 0: none */                                                                  \
 	X(uint32_t, "u4", is_default, 1)	/* the user's default account */
 
-/* Run estimates, sorted by key = het_estimate_key(app, kind, type). */
+/*
+ * Run estimates on a device of speed 1, sorted by key = het_estimate_key(class, type); a class is het_app_key()
+ * or het_user_key().
+ */
 #define HET_ESTIMATE_COLUMNS(X)                                                                                                \
 	X(uint64_t, "u8", key, 1)                                                                                              \
 	X(double, "f8", mean_s, 1)		/* seconds, or seconds per unit of work */                                     \
+	X(double, "f8", spread, 1)		/* >= 1: the 90 % quantile over the mean */                                     \
+	X(double, "f8", trust, 1)		/* [0, 1]: the rest is the declared time, in log space */                      \
 	X(double, "f8", log_sd, 1)                                                                                             \
 	X(uint32_t, "u4", n, 1)                                                                                                \
 	X(uint8_t, "u1", per_work, 1)                                                                                          \
@@ -225,7 +232,8 @@ struct het_slot {
 	uint32_t flags;
 	uint32_t default_part;      /* index, or HET_NO_PARTITION */
 	uint32_t default_objective; /* HET_PRESET_* */
-	uint32_t reserved;
+	uint32_t order_points;      /* most that a short job gains in priority; 0: off */
+	double order_short_s, order_long_s;
 	struct het_weights preset[HET_N_PRESETS];
 	char currency[16];
 	char cluster[64];

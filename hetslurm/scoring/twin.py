@@ -6,13 +6,14 @@ docs/architecture.md has the formulas.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hetslurm.native.kernel import CHOICE_DTYPE, TERMS_DTYPE
-from hetslurm.native.layout import FOREVER, REASON_BITS, REASONS, name_hash
+from hetslurm.native.layout import FOREVER, REASON_BITS, REASONS, WAIT_BOUNDS_MIN, name_hash
 from hetslurm.scoring.tables import Tables
 
 Floats = npt.NDArray[np.float64]
@@ -28,35 +29,55 @@ DEFAULT, DECLARED, PREDICTED = 0, 1, 2
 NONE, SOFT_TIER, FEASIBLE = 0, 1, 2
 
 
-def estimate_key(app_key: int, type_hash: int) -> int:
-    """Where the run estimate of an app on a device type is found."""
-    key = ((app_key ^ type_hash) * 0x9E3779B97F4A7C15) % 2**64
+def estimate_key(class_key: int, type_hash: int) -> int:
+    """Where the run estimate of a class of jobs on a device type is found."""
+    key = ((class_key ^ type_hash) * 0x9E3779B97F4A7C15) % 2**64
     return key ^ (key >> 32)
 
 
-def run_times(tables: Tables, job: Record, alt: Record) -> tuple[Floats, npt.NDArray[np.uint8]]:
-    """Run time on each pool, and its source: an estimate, else the declared time over the pool's speed."""
-    pool, est = tables.columns["pool"], tables.columns["est"]
-    declared = float(alt["declared_s"])
-    source = DECLARED if declared > 0 else DEFAULT
-    run = np.minimum((declared if declared > 0 else NO_ESTIMATE_S) / pool["speed"], FOREVER)
-    sources = np.full(len(run), source, dtype=np.uint8)
-    if not alt["app_key"] or not len(est["key"]):
-        return run, sources
-    for type_hash in np.unique(pool["type"]):
-        key = estimate_key(int(alt["app_key"]), int(type_hash))
+def estimate_row(tables: Tables, job: Record, alt: Record, type_hash: int) -> int | None:
+    """The estimate that applies on a device type: of the alternative's own class, else of the wider one."""
+    est = tables.columns["est"]
+    for class_key in (int(alt["class_key"]), int(alt["wider_key"])):
+        key = estimate_key(class_key, type_hash)
         row = int(np.searchsorted(est["key"], np.uint64(key)))
-        if (
-            row == len(est["key"])
-            or int(est["key"][row]) != key
-            or (est["per_work"][row] and not job["work"] > 0)
-        ):
+        if not alt["class_key"] or not class_key or row == len(est["key"]) or int(est["key"][row]) != key:
             continue
-        seconds = est["mean_s"][row] * (job["work"] if est["per_work"][row] else 1.0)
+        if job["work"] > 0 or not est["per_work"][row]:
+            return row
+    return None
+
+
+def reference_run(tables: Tables, job: Record, alt: Record, type_hash: int) -> tuple[float, float, int]:
+    """Seconds on a device of speed 1, the 90 % quantile over it, and the source.
+
+    History and what the author declared are mixed in log space by how far history is trusted.
+    """
+    declared, est = float(alt["declared_s"]), tables.columns["est"]
+    row = estimate_row(tables, job, alt, type_hash)
+    if row is None:
+        return (declared, 1.0, DECLARED) if declared > 0 else (NO_ESTIMATE_S, 1.0, DEFAULT)
+    seconds, trust = float(est["mean_s"][row]), float(est["trust"][row])
+    if est["per_work"][row]:
+        seconds *= float(job["work"])
+    seconds = min(seconds, FOREVER)
+    if trust < 1 and declared > 0 and seconds > 0:
+        seconds = math.exp(trust * math.log(seconds) + (1.0 - trust) * math.log(declared))
+    return min(seconds, FOREVER), float(est["spread"][row]), int(est["source"][row])
+
+
+def run_times(tables: Tables, job: Record, alt: Record) -> tuple[Floats, Floats, npt.NDArray[np.uint8]]:
+    """Run time on each pool, its 90 % quantile, and its source."""
+    pool = tables.columns["pool"]
+    run, high = np.zeros(len(pool["type"])), np.zeros(len(pool["type"]))
+    sources = np.zeros(len(run), dtype=np.uint8)
+    for type_hash in np.unique(pool["type"]):
+        seconds, spread, source = reference_run(tables, job, alt, int(type_hash))
         here = pool["type"] == type_hash
-        run[here] = min(seconds, FOREVER)
-        sources[here] = est["source"][row]
-    return run, sources
+        run[here] = np.minimum(seconds / pool["speed"][here], FOREVER)
+        high[here] = np.minimum(run[here] * spread, FOREVER)
+        sources[here] = source
+    return run, high, sources
 
 
 def size_classes(need: float, units: Floats) -> npt.NDArray[np.intp]:
@@ -65,11 +86,19 @@ def size_classes(need: float, units: Floats) -> npt.NDArray[np.intp]:
     return classes
 
 
+def length_class(limit_min: int) -> int:
+    """The class of a time limit; 0, the partition's default, counts as the longest."""
+    if limit_min <= 0:
+        return len(WAIT_BOUNDS_MIN)
+    return sum(limit_min > bound for bound in WAIT_BOUNDS_MIN)
+
+
 def waits(tables: Tables, alt: Record, backlog: tuple[Floats, Floats] | None) -> tuple[Floats, float]:
     """Seconds until the job could start on each pool, and the units it needs there."""
     pool = tables.columns["pool"]
     need = float(alt["cpus"] if alt["kind"] == CPU else alt["devices"]) * float(alt["nodes"])
-    wait = pool["wait_s"][np.arange(len(pool["units"])), size_classes(need, pool["units"])]
+    of_size = size_classes(need, pool["units"]) * (len(WAIT_BOUNDS_MIN) + 1)
+    wait = pool["wait_s"][np.arange(len(of_size)), of_size + length_class(int(alt["limit_min"]))]
     if backlog is not None:
         units, unit_s = backlog
         behind = units + need > pool["units_free"]
@@ -142,7 +171,7 @@ def pair_terms(
     pool = tables.columns["pool"]
     terms = np.zeros(len(row), dtype=TERMS_DTYPE)
     wait, need = waits(tables, alt, backlog)
-    run, run_source = run_times(tables, job, alt)
+    run, run_high, run_source = run_times(tables, job, alt)
     transfer, egress, barred, transfer_source = transfers(tables, job)
     startup, startup_source = startups(tables, alt)
     nodes, cpus, devices = (float(alt[name]) for name in ("nodes", "cpus", "devices"))
@@ -153,17 +182,20 @@ def pair_terms(
         )
         return rate
 
-    t = wait + startup + transfer + run
+    latest = wait + startup + transfer + run_high
     worst = (
         per_second("price") * (startup + transfer + np.maximum(run, 60.0 * int(alt["limit_min"]))) + egress
     )
     why = row | pool["reasons"] | alt["reasons"] | sizes_reasons(tables, alt, need, run)
-    late = t > job["deadline_s"] if job["deadline_s"] < FOREVER else np.zeros(len(t), dtype=bool)
-    dear = worst > job["max_cost_micro"] if job["max_cost_micro"] < FOREVER else np.zeros(len(t), dtype=bool)
+    late = latest > job["deadline_s"] if job["deadline_s"] < FOREVER else np.zeros(len(run), dtype=bool)
+    dear = (
+        worst > job["max_cost_micro"] if job["max_cost_micro"] < FOREVER else np.zeros(len(run), dtype=bool)
+    )
     for name, holds in (("RESIDENCY", barred), ("MAX_COST", dear), ("DEADLINE", late)):
         why |= np.where(holds, np.uint32(WHY[name]), np.uint32(0))
 
     terms["wait_s"], terms["startup_s"], terms["transfer_s"], terms["run_s"] = wait, startup, transfer, run
+    terms["run_high_s"] = run_high
     terms["scarce_s"] = need * (pool["shadow"] * run)
     terms["money_micro"] = per_second("price") * (startup + transfer + run) + egress
     terms["energy_j"] = per_second("watt") * run

@@ -10,22 +10,19 @@ from numpy.typing import NDArray
 
 from hetslurm.cluster import Association, Partition
 from hetslurm.estimate import RunEstimate
-from hetslurm.native.layout import CONSTANTS, FOREVER, checksum, estimate_key
-from hetslurm.pool import WAIT_LENGTHS, Pool
+from hetslurm.native.layout import CONSTANTS, FOREVER, checksum
+from hetslurm.pool import Pool
 from hetslurm.site import DataSite, Site
 from hetslurm.slot import PRESET_NAMES, Tables, header_of
 from hetslurm.snapshot.access import association_table, partition_table
+from hetslurm.snapshot.estimates import estimate_table
 from hetslurm.snapshot.layout import pack
 from hetslurm.snapshot.names import Names, Ranges, Strings
+from hetslurm.snapshot.numbers import numbers
 
 SECONDS_PER_HOUR = 3600.0
 BYTES_PER_GB = 1e9
 _INT32_MAX = 2**31 - 1
-
-
-def _numbers(values: Iterable[float]) -> NDArray[np.float64]:
-    """Doubles within the reader's bounds: ±∞ cut, -0 made 0. A NaN stays, for the check to refuse."""
-    return np.clip(np.fromiter(values, dtype=np.float64), 0.0, FOREVER) + 0.0
 
 
 def _counts(values: Iterable[int]) -> NDArray[np.int32]:
@@ -70,17 +67,17 @@ def _pool_table(
         "feature_count": [count for _, count in features],
         "node_first": [first for first, _ in nodes],
         "node_count": [count for _, count in nodes],
-        "units": _numbers(pool.units for pool in pools),
-        "units_free": _numbers(pool.units_free for pool in pools),
-        "wait_s": _numbers(wait for pool in pools for wait in pool.wait_s[::WAIT_LENGTHS]),
-        "startup_s": _numbers(pool.startup_s.value for pool in pools),
+        "units": numbers(pool.units for pool in pools),
+        "units_free": numbers(pool.units_free for pool in pools),
+        "wait_s": numbers(wait for pool in pools for wait in pool.wait_s),
+        "startup_s": numbers(pool.startup_s.value for pool in pools),
         "bitstream": [names.hash(pool.bitstream) if pool.bitstream else 0 for pool in pools],
         "bitstream_id": [names.hash(pool.bitstream_id) if pool.bitstream_id else 0 for pool in pools],
-        "bitstream_s": _numbers(pool.bitstream_s.value for pool in pools),
-        "speed": np.maximum(_numbers(pool.speed.value for pool in pools), 1e-9),
-        "shadow": _numbers(pool.shadow.value for pool in pools),
-        "health": np.minimum(_numbers(pool.health.value for pool in pools), 1.0),
-        "risk": np.maximum(_numbers(pool.risk for pool in pools), 1.0),
+        "bitstream_s": numbers(pool.bitstream_s.value for pool in pools),
+        "speed": np.maximum(numbers(pool.speed.value for pool in pools), 1e-9),
+        "shadow": numbers(pool.shadow.value for pool in pools),
+        "health": np.minimum(numbers(pool.health.value for pool in pools), 1.0),
+        "risk": np.maximum(numbers(pool.risk for pool in pools), 1.0),
         "wait_source": [pool.wait_source for pool in pools],
         "startup_source": [pool.startup_s.source for pool in pools],
         "bitstream_source": [pool.bitstream_s.source for pool in pools],
@@ -91,8 +88,8 @@ def _pool_table(
         "health_source": [pool.health.source for pool in pools],
     }
     for part in ("cpu", "device", "node"):
-        table[f"price_{part}"] = _numbers(getattr(pool.price, part) / SECONDS_PER_HOUR for pool in pools)
-        table[f"watt_{part}"] = _numbers(getattr(pool.watts, part) for pool in pools)
+        table[f"price_{part}"] = numbers(getattr(pool.price, part) / SECONDS_PER_HOUR for pool in pools)
+        table[f"watt_{part}"] = numbers(getattr(pool.watts, part) for pool in pools)
     return table
 
 
@@ -111,19 +108,6 @@ def _class_table(kinds: Sequence[int], types: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _estimate_table(estimates: Iterable[RunEstimate]) -> dict[str, Any]:
-    keyed = {estimate_key(e.app, e.kind, e.type): e for e in estimates if e.app}
-    rows = [keyed[key] for key in sorted(keyed)]
-    return {
-        "key": sorted(keyed),
-        "mean_s": _numbers(e.mean_s for e in rows),
-        "log_sd": _numbers(e.log_sd for e in rows),
-        "n": [e.n for e in rows],
-        "per_work": [e.per_work for e in rows],
-        "source": [e.source for e in rows],
-    }
-
-
 def _speed_to(site: DataSite, partition: str) -> float:
     """Bytes per second from a data site to a partition; 0 where the data must not go, FOREVER if unknown."""
     if site.stays and partition not in site.stays:
@@ -138,13 +122,18 @@ def _egress_to(site: DataSite, partition: str) -> float:
 
 def _write_header(header: Any, site: Site, partitions: Sequence[Partition]) -> None:
     weights = [site.presets[name] for name in PRESET_NAMES]
-    header["preset"] = _numbers(x for w in weights for x in (w.time, w.cost, w.energy, w.scarcity))
+    header["preset"] = numbers(x for w in weights for x in (w.time, w.cost, w.energy, w.scarcity))
     header["max_age_ns"] = int(min(site.snapshot_max_age_s, FOREVER / 1e9) * 1e9)
     header["default_objective"] = CONSTANTS[f"PRESET_{site.default_objective.upper()}"]
     header["default_part"] = next(
         (row for row, partition in enumerate(partitions) if partition.is_default), CONSTANTS["NO_PARTITION"]
     )
     header["currency"] = site.currency.encode()[:15]
+    if site.order.mode == "short-first":
+        header["order_points"] = min(max(0, site.order.points), CONSTANTS["MAX_ORDER_POINTS"])
+        header["order_short_s"], header["order_long_s"] = numbers(
+            (site.order.shortest_s, site.order.longest_s)
+        )
 
 
 def build_slot(
@@ -164,9 +153,9 @@ def build_slot(
 ) -> NDArray[np.uint8]:
     """The bytes of one slot, sealed with its checksum.
 
-    `pools` come in any order (see `order_pools`); `uids` maps users to uids and `groups` a group's name to
-    its members' uids. Times are Unix nanoseconds: `read_at_ns` is when reading Slurm began (default:
-    `written_at_ns`).
+    `pools` come in any order (see `order_pools`); `uids` maps users to uids (other users that have estimates
+    are looked up) and `groups` a group's name to its members' uids. Times are Unix nanoseconds: `read_at_ns`
+    is when reading Slurm began (default: `written_at_ns`).
     """
     names, strings, ranges = Names(), Strings(), Ranges()
     part_of = {partition.name: row for row, partition in enumerate(partitions)}
@@ -177,11 +166,11 @@ def build_slot(
         "cls": _class_table(list(pool_table["kind"]), list(pool_table["type"])),
         "part": partition_table(partitions, groups, names, strings, ranges),
         "assoc": association_table(associations, uids, part_of, names),
-        "est": _estimate_table(estimates),
+        "est": estimate_table(estimates, uids),
         "site": {"prefix": np.array([strings.add(data.prefix) for data in site.data], dtype=np.uint32)},
         "link": {
-            "bytes_per_s": _numbers(_speed_to(data, pool.partition) for data in site.data for pool in rows),
-            "egress": _numbers(_egress_to(data, pool.partition) for data in site.data for pool in rows),
+            "bytes_per_s": numbers(_speed_to(data, pool.partition) for data in site.data for pool in rows),
+            "egress": numbers(_egress_to(data, pool.partition) for data in site.data for pool in rows),
         },
         "ids": {"id": ranges.column()},
         "str": {"byte": strings.column()},

@@ -8,7 +8,7 @@ import numpy as np
 
 from hetslurm.cluster import Association, Partition
 from hetslurm.native.layout import CONSTANTS, MAGIC
-from hetslurm.pool import Pool
+from hetslurm.pool import NO_WAIT, Pool
 from hetslurm.site import DataSite, Site
 from hetslurm.snapshot import RunEstimate, build_slot
 from hetslurm.snapshot.layout import ALIGN, FILE
@@ -22,7 +22,7 @@ PARTITIONS = [
 ]
 POOLS = [
     Pool("cpu", "cpu", "cpu", "", ("n1", "n2"), 64, 0, 1000, features=frozenset({"ib", "avx"})),
-    Pool("gpu-a", "gpu", "gpu", "a100", ("n3",), 64, 4, 1000, wait_s=(1.0,) * 8),
+    Pool("gpu-a", "gpu", "gpu", "a100", ("n3",), 64, 4, 1000, wait_s=(1.0,) * len(NO_WAIT)),
     Pool("gpu-b", "gpu", "gpu", "a100", ("n4", "n5", "n6"), 64, 8, 1000),
 ]
 
@@ -36,7 +36,9 @@ def seed(name: str, pools: list[Pool], site: Site) -> None:
         {"ann": 1001, "bob": 1002},
         {"users": frozenset({1001, 1002, 1003})},
         site,
-        [RunEstimate("bwa", "gpu", "a100", 40.0), RunEstimate("bwa", "cpu", "", 400.0)] if pools else [],
+        [RunEstimate("bwa", "gpu", "a100", 40.0), RunEstimate("bwa", "cpu", "", 400.0, trust=0.5, spread=2.0)]
+        if pools
+        else [],
         generation=1,
         written_at_ns=1,
         enforces_associations=True,

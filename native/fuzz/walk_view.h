@@ -18,8 +18,8 @@ static uint64_t het_walk_view(const struct het_view *v)
 			sum += v->ids[v->pool.feature_first[i] + k];
 		for (uint32_t k = 0; k < v->pool.node_count[i]; k++)
 			sum += v->ids[v->pool.node_first[i] + k];
-		sum += (uint64_t) (v->pool.wait_s[i * HET_WAIT_SIZES + 7] / 1e3 + v->pool.health[i] +
-		                   1 / v->pool.speed[i] / 1e9);
+		sum += (uint64_t) (v->pool.wait_s[(size_t) i * HET_WAIT_SIZES * HET_WAIT_LENGTHS + 31] / 1e3 +
+		                   v->pool.health[i] + 1 / v->pool.speed[i] / 1e9);
 		for (uint32_t k = 0; k < v->n_sites; k++)
 			sum += (uint64_t) v->link.bytes_per_s[(size_t) k * v->n_pools + i];
 	}
@@ -33,7 +33,7 @@ static uint64_t het_walk_view(const struct het_view *v)
 	for (uint32_t i = 0; i < v->n_assocs; i++)
 		sum += v->assoc.account[i];
 	for (uint32_t i = 0; i < v->n_estimates; i++)
-		sum += v->est.key[i] + v->est.source[i];
+		sum += v->est.key[i] + v->est.source[i] + (uint64_t) (v->est.spread[i] * v->est.trust[i]);
 	for (uint32_t i = 0; i < v->n_sites; i++)
 		sum += strlen(v->str + v->site.prefix[i]);
 	return sum;

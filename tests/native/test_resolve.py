@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hetslurm.cluster import Partition
 from hetslurm.job import DataItem, Request
 from hetslurm.native.kernel import View, resolve
-from hetslurm.native.layout import FOREVER, REASON_BITS, name_hash
+from hetslurm.native.layout import FOREVER, REASON_BITS, name_hash, user_key
 from hetslurm.placement import Asked
 from hetslurm.pool import Pool
+from hetslurm.scoring import twin
 from hetslurm.site import PRESETS, DataSite, Site
 from hetslurm.snapshot import build_slot
 from hetslurm.target import Target
@@ -274,11 +275,24 @@ def test_data_belongs_to_the_longest_prefix_of_whole_path_parts(
     assert job["site"][0] == (np.uint32(2**32 - 1) if site is None else SITES.index(site))
 
 
-def test_an_app_names_a_key_per_kind_and_no_app_none(view: View) -> None:
-    _, _, with_app = resolved(view, Request((GPU, CPU), app="bwa"))
-    _, _, without = resolved(view, Request((GPU, CPU)))
-    assert len({int(alt["app_key"]) for alt in with_app} - {0}) == 2
-    assert [int(alt["app_key"]) for alt in without] == [0, 0]
+def test_an_app_is_a_class_per_kind_and_no_wider_one(view: View) -> None:
+    _, _, alts = resolved(view, Request((GPU, CPU), app="bwa"))
+    assert len(set(alts["class_key"].tolist()) - {0}) == 2
+    assert alts["wider_key"].tolist() == [0, 0]
+
+
+def test_without_an_app_the_class_is_the_users_jobs_of_that_size_and_limit(view: View) -> None:
+    def keys(uid: int, target: Target, **asked: int) -> tuple[int, int]:
+        alt = resolved(view, Request((target,)), uid=uid, **asked)[2][0]
+        return int(alt["class_key"]), int(alt["wider_key"])
+
+    fine, wide = keys(7, CPU, nodes=2, limit_min=30)
+    assert twin.estimate_key(fine, 0) == user_key(7, "cpu", "", 128, 30)
+    assert twin.estimate_key(wide, 0) == user_key(7, "cpu", "")
+    assert keys(8, CPU)[1] != wide
+    assert keys(7, GPU)[1] != wide
+    assert keys(7, CPU, limit_min=31) == (keys(7, CPU, limit_min=31)[0], wide)
+    assert len({keys(7, CPU, nodes=n, limit_min=m)[0] for n in (1, 2) for m in (0, 30)}) == 4
 
 
 @pytest.fixture(scope="module")

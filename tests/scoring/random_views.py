@@ -16,6 +16,7 @@ from hetslurm.native.layout import (
     layout_fields,
     name_hash,
 )
+from hetslurm.pool import WAIT_LENGTHS
 from hetslurm.scoring.tables import Tables
 from hetslurm.slot import header_of
 from hetslurm.snapshot.layout import pack
@@ -91,7 +92,9 @@ def random_tables(seed: int, n_pools: int, easy: bool = False) -> Tables:
         "max_mem_mb_per_node": pick(2000, NONE, NONE),
         "units": pick(0, 1, 8, 64, 256, 1000) if not easy else pick(64, 256, 1000),
         "units_free": pick(0, 8, 64),
-        "wait_s": np.sort(pick(0, 60, 600, 7200, FOREVER if not easy else 0, shape=(n_pools, 8)), axis=1),
+        "wait_s": np.sort(
+            pick(0, 60, 600, 7200, FOREVER if not easy else 0, shape=(n_pools, 8 * WAIT_LENGTHS)), axis=1
+        ),
         "startup_s": pick(0, 0, 12.5),
         "bitstream": rng.choice(BITSTREAMS, n_pools),
         "bitstream_id": rng.choice(BITSTREAMS, n_pools),
@@ -164,7 +167,9 @@ def random_tables(seed: int, n_pools: int, easy: bool = False) -> Tables:
         },
         "est": {
             "key": keys,
-            "mean_s": pick(0, 1e-3, 90, 5000, shape=len(keys)),
+            "mean_s": pick(0, 1e-3, 90, 5000, FOREVER, shape=len(keys)),
+            "spread": pick(1, 1.7, 40, shape=len(keys)),
+            "trust": pick(0, 0.3, 0.8, 1, shape=len(keys)),
             "log_sd": pick(0.1, shape=len(keys)),
             "n": rng.integers(1, 9, len(keys)),
             "per_work": rng.integers(0, 2, len(keys)),
@@ -185,6 +190,9 @@ def random_tables(seed: int, n_pools: int, easy: bool = False) -> Tables:
         "flags": int(rng.integers(0, 2)) * CONSTANTS["SLOT_ASSOCIATIONS"],
         "currency": b"EUR",
         "written_at_ns": 10**18,
+        "order_points": 1000,
+        "order_short_s": 60.0,
+        "order_long_s": 86400.0,
     }
     return Tables(columns, head)
 
@@ -222,7 +230,8 @@ def random_jobs(seed: int, n: int, n_rows: int, easy: bool = False) -> tuple[Any
             name_hash(kind),
             name_hash(TYPES[rng.integers(3)]) if rng.random() < 0.5 else 0,
         )
-        alt["app_key"] = _app_key(APPS[rng.integers(2)], kind) if rng.random() < 0.7 else 0
+        alt["class_key"] = _app_key(APPS[rng.integers(2)], kind) if rng.random() < 0.7 else 0
+        alt["wider_key"] = _app_key(APPS[rng.integers(2)], kind) if rng.random() < 0.3 else 0
         alt["bitstream"] = rng.choice(BITSTREAMS) if rng.random() < 0.5 else 0
         alt["declared_s"] = rng.choice([0, 90, 1800, 1e7 / 3])
         alt["reasons"] = REASON_BITS["GRES_NAMED"] if rng.random() < 0.05 and not easy else 0

@@ -66,7 +66,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = folder / "probe.so"
     objects = [str(folder / name) for name in ("score_kernel.o", "probe.o", "snapshot_check.o")]
     link = ["-Wl,--gc-sections", f"-Wl,--version-script={folder / 'probe.map'}", "-Wl,--no-undefined"]
-    subprocess.run(["gcc", "-shared", "-o", str(library), *objects, *link], check=True)
+    subprocess.run(["gcc", "-shared", "-o", str(library), *objects, *link, "-lm"], check=True)
     return library
 
 

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hetslurm.cluster import Association, Partition
-from hetslurm.pool import Pool
+from hetslurm.pool import NO_WAIT, Pool
 from hetslurm.site import DataSite, Site
 from hetslurm.snapshot import RunEstimate, build_slot
 
@@ -113,7 +113,7 @@ def build() -> Build:
                 mem_mb_per_node=256_000,
                 features=frozenset({"ib", "avx"}),
                 units=float(generation),
-                wait_s=tuple(float(k * i) for k in range(8)),
+                wait_s=tuple(float(k * i) for k in range(len(NO_WAIT))),
             )
             for i in range(n_pools)
             for kind, kind_type, partition in [kinds[i % len(kinds)]]

@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 from hetslurm.cluster import UNLIMITED, Association, Partition
 from hetslurm.errors import SnapshotError
 from hetslurm.estimate import Estimate, Source
-from hetslurm.native.layout import CONSTANTS, FOREVER, check_slot, estimate_key, name_hash
-from hetslurm.pool import Pool, Rates
-from hetslurm.site import DataSite, Site
+from hetslurm.native.layout import (
+    CONSTANTS,
+    FOREVER,
+    WAIT_BOUNDS_MIN,
+    check_slot,
+    estimate_key,
+    name_hash,
+    user_key,
+)
+from hetslurm.pool import NO_WAIT, WAIT_LENGTHS_MIN, Pool, Rates
+from hetslurm.site import DataSite, OrderSite, Site
 from hetslurm.snapshot import (
     RunEstimate,
     SnapshotWriter,
@@ -67,7 +75,7 @@ pools = st.builds(
     max_time_min=counts,
     units=numbers,
     units_free=numbers,
-    wait_s=st.tuples(*[numbers] * 8),
+    wait_s=st.tuples(*[numbers] * len(NO_WAIT)),
     wait_source=st.sampled_from(Source),
     startup_s=estimates,
     speed=estimates,
@@ -84,7 +92,19 @@ associations = st.builds(
     st.just("") | names,
 )
 run_estimates = st.builds(
-    RunEstimate, names, st.sampled_from(["cpu", "gpu"]), names, numbers, small, st.integers(0, 9)
+    RunEstimate,
+    st.just("") | names,
+    st.sampled_from(["cpu", "gpu"]),
+    names,
+    numbers,
+    small,
+    st.integers(0, 9),
+    st.booleans(),
+    spread=numbers,
+    trust=numbers,
+    user=st.sampled_from(["", "ann", "bob", "1001", "no such user"]),
+    units=st.integers(0, 3),
+    limit_min=st.integers(0, 3),
 )
 sites = st.builds(
     DataSite,
@@ -151,7 +171,14 @@ def test_whatever_the_controller_says_comes_through_the_plugins_reader(
         assert list(nodes) == sorted(nodes)
         assert len(nodes) == pool["nodes"][i]
     assert int(tables["cls"]["count"].sum()) == len(pool["name"])
-    assert len(tables["est"]["key"]) == len({(e.app, e.kind, e.type) for e in estimates})
+    uids = {"ann": 1001, "bob": 0, "1001": 1001}
+    assert len(tables["est"]["key"]) == len(
+        {
+            (e.app, e.kind, e.type) if e.app else (uids[e.user], e.kind, e.type, e.units, e.limit_min)
+            for e in estimates
+            if e.app or e.user in uids
+        }
+    )
     assoc = [tables["assoc"][name].tolist() for name in ("uid", "account", "part")]
     keys = list(zip(*assoc, strict=True))
     assert keys == sorted(keys)
@@ -244,6 +271,36 @@ def test_estimates_are_found_by_the_kernels_key(build: Build) -> None:
     assert (est["mean_s"][row], est["source"][row]) == (40.0, Source.PREDICTED)
 
 
+def test_a_users_estimates_are_found_by_uid_and_finer_by_size_and_limit(build: Build) -> None:
+    estimates = [
+        RunEstimate("", "gpu", "a100", 5.0, user="ann"),
+        RunEstimate("", "gpu", "a100", 7.0, user="ann", units=4, limit_min=60, spread=3.0, trust=0.25),
+        RunEstimate("", "gpu", "a100", 9.0, user="no such user"),
+    ]
+    est = unpack(build(1, estimates=estimates))["est"]
+    mean = dict(zip(est["key"].tolist(), est["mean_s"].tolist(), strict=True))
+    fine = user_key(1001, "gpu", "a100", 4, 60)
+    assert mean == {user_key(1001, "gpu", "a100"): 5.0, fine: 7.0}
+    row = est["key"].tolist().index(fine)
+    assert (est["spread"][row], est["trust"][row]) == (3.0, 0.25)
+
+
+def test_waits_keep_their_place_by_size_and_length(build: Build) -> None:
+    waits = tuple(float(i) for i in range(len(NO_WAIT)))
+    pool = Pool("p", "cpu", "cpu", "", ("n",), 1, 0, 1, wait_s=waits)
+    assert tuple(unpack(build(1, pools=[pool]))["pool"]["wait_s"][0].tolist()) == waits
+    assert WAIT_BOUNDS_MIN == WAIT_LENGTHS_MIN
+
+
+def test_the_order_of_jobs_is_in_the_header_where_the_site_wants_one(build: Build) -> None:
+    def header(mode: str) -> tuple[float, ...]:
+        head = header_of(build(1, site=Site(order=OrderSite(mode, 500, 30.0, 3600.0))))
+        return tuple(float(head[f"order_{name}"]) for name in ("points", "short_s", "long_s"))
+
+    assert header("off") == (0, 0, 0)
+    assert header("short-first") == (500, 30, 3600)
+
+
 def test_the_header_says_what_the_site_says(build: Build) -> None:
     header = header_of(build(7, site=Site(currency="CHF", snapshot_max_age_s=12.5, on_absent="reject")))
     assert (int(header["generation"]), header["currency"], header["cluster"]) == (7, b"CHF", b"test")
@@ -256,7 +313,7 @@ def test_the_header_says_what_the_site_says(build: Build) -> None:
     "wrong",
     [
         {"units": math.nan},
-        {"wait_s": (math.nan,) * 8},
+        {"wait_s": (math.nan,) * len(NO_WAIT)},
         {"reasons": 1 << 31},
         {"risk": math.nan},
         {"price": Rates(cpu=math.nan)},
