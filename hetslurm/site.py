@@ -202,7 +202,7 @@ class ShadowSite:
 
     mode: str = "on"
     every_s: float = 300.0
-    jobs: int = 2000
+    jobs: int = 500
     min_jobs: int = 20
     deadline_s: float = 20.0
 

@@ -69,6 +69,8 @@ def _row(pool: dict[str, Any], part: dict[str, Any], strings: bytes) -> dict[str
         "price_source": _source(pool["price_source"]),
         "watts": _rates(pool, "watt", 1.0),
         "watts_source": _source(pool["watt_source"]),
+        "shadow": float(pool["shadow"]),
+        "shadow_source": _source(pool["shadow_source"]),
         "health": float(pool["health"]),
         "reasons": [text for bit, (_, _, text) in enumerate(REASONS) if int(pool["reasons"]) >> bit & 1],
     }

@@ -27,6 +27,7 @@ COLUMNS = (
     ("full", "right"),
     ("price/h", "right"),
     ("watts", "right"),
+    ("scarce", "right"),
     ("health", "right"),
     ("why not", "left"),
 )
@@ -109,6 +110,8 @@ def render(report: dict[str, Any]) -> None:
     if report["pools"]:
         print_table("", COLUMNS, [_cells(row) for row in report["pools"]])
         say(f"prices in {report['snapshot']['currency']} per hour  ? default, nobody knows")
+        for line in _shadow_lines(report["controller"], report["snapshot"], time.time()):
+            say(line)
 
 
 def _snapshot_line(snapshot: dict[str, Any]) -> str:
@@ -133,6 +136,24 @@ def _controller_lines(status: dict[str, Any] | None) -> list[str]:
     failed_at, done_at = status.get("last_error_at"), status.get("snapshot_at")
     if failed_at is not None and (done_at is None or failed_at > done_at):
         lines.append(f"controller fails: {status.get('last_error')}")
+    return lines
+
+
+def _shadow_lines(status: dict[str, Any] | None, snapshot: dict[str, Any], now: float) -> list[str]:
+    shadow = (status or {}).get("shadow") or {}
+    if snapshot["error"] or shadow.get("mode") != "on":
+        return []
+    if shadow.get("solved_at") is None:
+        return ["scarce: no shadow prices yet" + (f": {shadow['error']}" if shadow.get("error") else "")]
+    age = render_duration(max(0.0, now - shadow["solved_at"]))
+    lines = [
+        f"scarce: seconds of others' time per second of a unit, {age} old, from {shadow['jobs']:g} jobs "
+        f"in {render_duration(shadow['window_s'])}"
+    ]
+    if shadow["stretch_s"]:
+        lines.append(f"scarce: that work takes {render_duration(shadow['stretch_s'])} longer than its window")
+    if shadow["error"]:
+        lines.append(f"scarce: the newest solve gave none: {shadow['error']}")
     return lines
 
 
@@ -165,6 +186,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         *waits,
         _rates(row["price_per_hour"], row["price_source"]),
         _rates(row["watts"], row["watts_source"]),
+        f"{row['shadow']:.3g}" if row["shadow_source"] != "default" else "-",
         f"{row['health']:.0%}",
         "; ".join(row["reasons"]),
     )

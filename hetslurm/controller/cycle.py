@@ -49,8 +49,8 @@ class RecordedJob:
 class Known:
     """What the controller has learned so far, by the time of a cycle.
 
-    `estimates` of runs; `shadow` prices by pool (seconds of others' time per second of a unit); `wait_factor`:
-    what a pool's estimated waits are multiplied by.
+    `estimates` of runs; `shadow` prices by pool (seconds of others' time per second of a unit);
+    `wait_factor`: what a pool's estimated waits are multiplied by.
     """
 
     estimates: tuple[RunEstimate, ...] = ()

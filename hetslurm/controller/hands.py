@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetslurm.clock import Clock
@@ -17,6 +17,7 @@ from hetslurm.controller.drains import Drains
 from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
 from hetslurm.controller.placer import Placer
+from hetslurm.controller.shadow import ShadowPricer
 from hetslurm.controller.steering import Steering
 from hetslurm.controller.steering_ledger import SteeringLedger
 from hetslurm.daemon.log import Log
@@ -34,11 +35,11 @@ class Hands:
     drains: Drains
     steering: Steering
     burst: Burst
+    shadow: ShadowPricer
 
     def known(self, site: Site) -> Known:
         """What was learned so far."""
-        del site
-        return NOTHING
+        return replace(NOTHING, shadow=self.shadow.prices(site))
 
 
 def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Log, clock: Clock) -> Hands:
@@ -62,4 +63,6 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     notes = Notes(decisions, log=log, clock=clock)
     burst = Burst(adapter, audit, state_dir, log=log, clock=clock)
     stack.callback(burst.close)
-    return Hands(placer, notes, watch, drains, steering, burst)
+    shadow = ShadowPricer(state_dir, log=log, clock=clock)
+    stack.callback(shadow.close)
+    return Hands(placer, notes, watch, drains, steering, burst, shadow)

@@ -19,6 +19,7 @@ from hetslurm.controller.drains import DrainReport
 from hetslurm.controller.hands import Hands, take_hands
 from hetslurm.controller.lock import InstanceLock
 from hetslurm.controller.metrics import Facts, MetricsPage
+from hetslurm.controller.shadow import shadow_status
 from hetslurm.controller.status import Status, write_status
 from hetslurm.controller.steering import SteerReport
 from hetslurm.daemon.log import Log
@@ -169,6 +170,7 @@ class Controller:
         hands.notes.note(
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
         )
+        hands.shadow.cycle(site, plan, cluster, view)
         # After the placer: what it places need not leave for the cloud.
         told = notices(hands.watch.board) if site.burst.policy else {}
         hands.burst.cycle(Scene(site, cluster, plan, view, told), site.cycle_s)
@@ -242,6 +244,7 @@ class Controller:
             config=str(self._file.path) if self._file.path else None,
             config_error=self._file.error,
             burst=burst_status(hands.burst.facts),
+            shadow=shadow_status(hands.shadow.facts),
         )
         self._write_status()
         self._show_metrics(hands)
@@ -277,6 +280,7 @@ class Controller:
                 plugin,
                 len(self._steered.steered),
                 hands.burst.facts,
+                hands.shadow.facts,
             )
         )
 

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from hetslurm.controller.burst import BurstFacts
 from hetslurm.controller.burst_metrics import burst_metrics
+from hetslurm.controller.shadow import ShadowFacts
 from hetslurm.controller.status import Status
 from hetslurm.daemon.log import Log
 from hetslurm.health.judgement import KINDS, Judgement
@@ -41,6 +42,7 @@ class Facts:
     plugin: PluginStats | None = None
     steered: int = 0
     burst: BurstFacts = field(default_factory=BurstFacts)
+    shadow: ShadowFacts = ShadowFacts()
 
 
 class MetricsPage(Collector):
@@ -102,6 +104,7 @@ class MetricsPage(Collector):
             "hetslurm_nodes_steered", "nodes with a higher weight from hetslurm", float(facts.steered)
         )
         yield from burst_metrics(facts.burst)
+        yield from shadow_metrics(facts.shadow)
         if facts.plugin is not None:
             yield from plugin_metrics(facts.plugin)
 
@@ -178,6 +181,25 @@ def drain_metrics(counts: Mapping[str, int]) -> Iterator[Metric]:
         if not what.endswith("_total"):
             now.add_metric([what], count)
     yield now
+
+
+def shadow_metrics(shadow: ShadowFacts) -> Iterator[Metric]:
+    """What pools are worth to others, and how that was found; nothing where it is off."""
+    if shadow.mode == "off":
+        return
+    price = GaugeMetricFamily(
+        "hetslurm_shadow_price", "seconds of others' time per second of a unit", labels=["pool"]
+    )
+    for pool, value in sorted(shadow.prices.items()):
+        price.add_metric([pool], value)
+    yield price
+    yield _total("hetslurm_shadow_solves", "solves that gave prices", shadow.solves_total)
+    yield _total("hetslurm_shadow_solve_failures", "solves that gave none", shadow.failed_total)
+    if shadow.solved_at is not None:
+        yield _gauge("hetslurm_shadow_timestamp_seconds", "when the prices were solved", shadow.solved_at)
+        yield _gauge("hetslurm_shadow_solve_seconds", "how long it took", shadow.solve_s)
+        yield _gauge("hetslurm_shadow_jobs", "jobs of the mix", shadow.jobs)
+        yield _gauge("hetslurm_shadow_stretch_seconds", "work beyond its window", shadow.stretch_s)
 
 
 def plugin_metrics(page: PluginStats) -> Iterator[Metric]:

@@ -38,6 +38,7 @@ class Status:
     bus_suspected: bool = False
     stopping: bool = False
     burst: dict[str, Any] | None = None
+    shadow: dict[str, Any] | None = None
 
 
 def status_path(state_dir: Path) -> Path:
