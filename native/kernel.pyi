@@ -12,6 +12,7 @@ WEIGHTS_DTYPE: np.dtype[np.void]
 AUTHOR_DTYPE: np.dtype[np.void]
 ALT_DTYPE: np.dtype[np.void]
 JOB_DTYPE: np.dtype[np.void]
+PLACE_DTYPE: np.dtype[np.void]
 TERMS_DTYPE: np.dtype[np.void]
 CHOICE_DTYPE: np.dtype[np.void]
 
@@ -36,6 +37,8 @@ class View:
     @property
     def default_objective(self) -> int: ...
     @property
+    def order(self) -> tuple[int, float, float]: ...
+    @property
     def n_pools(self) -> int: ...
     @property
     def n_sites(self) -> int: ...
@@ -54,9 +57,19 @@ def admit(view: View, authors: Any, nodes: Sequence[Any] | None = None) -> npt.N
 def score_batch(
     view: View, jobs: Any, alts: Any, rows: npt.ArrayLike, threads: int = 1, backlog: _Backlog = None
 ) -> Any: ...
+def rescore(
+    view: View,
+    jobs: Any,
+    alts: Any,
+    rows: npt.ArrayLike,
+    places: Any,
+    threads: int = 1,
+    backlog: _Backlog = None,
+) -> tuple[Any, Any]: ...
 def score_order(view: View, jobs: Any, alts: Any, rows: npt.ArrayLike) -> Any: ...
 def explain(
     view: View, job: Any, alts: Any, row: npt.ArrayLike, backlog: _Backlog = None
 ) -> tuple[Any, Any]: ...
 def resolve(view: View, request: Request, asked: Asked, now: int) -> tuple[Any, Any, Any, Any]: ...
+def order_points(run_s: float, points: int, shortest: float, longest: float) -> int: ...
 def size_class(need: float, units: float) -> int: ...

@@ -26,6 +26,10 @@ cdef extern from "<snapshot.h>":
     int het_view_check(const void *slot, size_t size, int check_sum, het_view *view) noexcept nogil
 
 
+cdef extern from "<order_points.h>":
+    uint32_t het_order_points(double run_s, uint32_t points, double shortest, double longest) noexcept nogil
+
+
 cdef extern from "<class_floor.h>":
     void het_set_floors(het_view *view, het_floor *floors) noexcept nogil
 
@@ -105,6 +109,11 @@ cdef class View:
     def default_objective(self):
         """Index of the preset that jobs without an objective get."""
         return self.view.slot.default_objective
+
+    @property
+    def order(self):
+        """What order_points() takes beside a run: (points, shortest, longest); 0 points: no order is asked for."""
+        return (self.view.slot.order_points, self.view.slot.order_short_s, self.view.slot.order_long_s)
 
     @property
     def n_pools(self):
@@ -209,6 +218,29 @@ cdef void score_range(const het_view *view, const unsigned char *jobs, size_t n,
                   (<het_choice *>choices) + i)
 
 
+cdef void rescore_range(const het_view *view, const unsigned char *jobs, size_t n, const unsigned char *alts,
+                        const uint32_t *rows, const het_backlog *backlog, const unsigned char *places, double *scratch,
+                        unsigned char *choices, unsigned char *now) noexcept nogil:
+    cdef size_t i
+    cdef const het_job *job
+    for i in range(n):
+        job = (<const het_job *>jobs) + i
+        het_rescore(view, job, <const het_alt *>alts, rows + <size_t>job.row * view.n_pools, backlog,
+                    (<const het_place *>places) + i, scratch, (<het_choice *>choices) + i, (<het_terms *>now) + i)
+
+
+def over_threads(chunk, size_t n, int threads):
+    """chunk(start, end) over n jobs, on so many threads."""
+    threads = max(1, min(threads, n))
+    if threads == 1:
+        chunk(0, n)
+        return
+    bounds = [n * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(chunk, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]:
+            done.result()
+
+
 def score_batch(View view not None, jobs not None, alts not None, rows not None, int threads=1, backlog=None):
     """Choose for each job: CHOICE_DTYPE[n_jobs].
 
@@ -236,15 +268,48 @@ def score_batch(View view not None, jobs not None, alts not None, rows not None,
             score_range(&view.view, &job_bytes[start * sizeof(het_job)], end - start, &alt_bytes[0], &row_values[0, 0],
                         &behind, &scratch[0], &choice_bytes[start * sizeof(het_choice)])
 
-    threads = max(1, min(threads, len(jobs)))
-    if threads == 1:
-        chunk(0, len(jobs))
-        return choices
-    bounds = [len(jobs) * i // threads for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(chunk, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]:
-            done.result()
+    over_threads(chunk, len(jobs), threads)
     return choices
+
+
+def rescore(View view not None, jobs not None, alts not None, rows not None, places not None, int threads=1, backlog=None):
+    """score_batch() of pending jobs, and where they stand: (CHOICE_DTYPE[n_jobs], TERMS_DTYPE[n_jobs]).
+
+    places: PLACE_DTYPE[n_jobs]: the alternative (of the job's own) and the pool that each is on now, -1 for none, and the
+    seconds it has left to wait there; below 0: what a new job would wait. The terms are of that pair, its score on the
+    scale of the choice's, 0 where no pair suits; without a place, or on a pool of another kind, the reasons are KIND alone.
+    """
+    alts = np.array(alts, dtype=ALT_DTYPE, order="C", ndmin=1)
+    rows = np.ascontiguousarray(rows, dtype=np.uint32)
+    jobs = jobs_of(view, jobs, alts, rows)
+    places = np.array(places, dtype=PLACE_DTYPE, order="C", ndmin=1)
+    if places.shape != jobs.shape:
+        raise ValueError(f"{len(places)} places for {len(jobs)} jobs")
+    if np.isnan(places["wait_s"]).any():
+        raise ValueError("a wait is no number")
+    np.clip(places["wait_s"], -1.0, HET_FOREVER, out=places["wait_s"])
+    choices, now = np.zeros(len(jobs), dtype=CHOICE_DTYPE), np.zeros(len(jobs), dtype=TERMS_DTYPE)
+    most = int(jobs["n_alts"].max()) if len(jobs) else 0
+    if not len(jobs) or not view.view.n_pools or not most:
+        choices["alt"] = choices["pool"] = -1
+        choices["reasons"] = now["reasons"] = HET_WHY_KIND
+        return choices, now
+    cdef list keep = []
+    cdef het_backlog behind = backlog_of(view, backlog, keep)
+    cdef const unsigned char[::1] job_bytes = jobs.view(np.uint8), alt_bytes = alts.view(np.uint8)
+    cdef const unsigned char[::1] place_bytes = places.view(np.uint8)
+    cdef const uint32_t[:, ::1] row_values = rows
+    cdef unsigned char[::1] choice_bytes = choices.view(np.uint8), now_bytes = now.view(np.uint8)
+
+    def chunk(size_t start, size_t end):
+        cdef double[::1] scratch = np.empty(het_score_scratch(most, view.view.n_pools), dtype=np.float64)
+        with nogil:
+            rescore_range(&view.view, &job_bytes[start * sizeof(het_job)], end - start, &alt_bytes[0], &row_values[0, 0],
+                          &behind, &place_bytes[start * sizeof(het_place)], &scratch[0],
+                          &choice_bytes[start * sizeof(het_choice)], &now_bytes[start * sizeof(het_terms)])
+
+    over_threads(chunk, len(jobs), threads)
+    return choices, now
 
 
 def score_order(View view not None, jobs not None, alts not None, rows not None):
@@ -296,3 +361,8 @@ def explain(View view not None, job not None, alts not None, row not None, backl
 def size_class(double need, double units):
     """The size class of a job that needs `need` of a pool's `units`: 0 (1/128 or less) to 7 (more than half)."""
     return het_size_class(need, units)
+
+
+def order_points(double run_s, unsigned int points, double shortest, double longest):
+    """What a job of so many seconds gains in priority: `points` up to `shortest`, none from `longest`, by the logarithm between."""
+    return het_order_points(run_s, points, shortest, longest)

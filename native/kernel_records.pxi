@@ -38,6 +38,8 @@ cdef extern from *:
         HET_AT(het_terms, scarce_source, "u1", 0, 0), HET_AT(het_terms, money_source, "u1", 0, 0),
         HET_AT(het_terms, energy_source, "u1", 0, 0), HET_AT(het_terms, health_source, "u1", 0, 0),
         HET_AT(het_terms, reasons, "u4", 0, 0), {0}};
+    static const struct het_field het_place_fields[] = {HET_AT(het_place, alt, "i4", 0, 0), HET_AT(het_place, pool, "i4", 0, 0),
+        HET_AT(het_place, wait_s, "f8", 0, 0), {0}};
     static const struct het_field het_choice_fields[] = {HET_AT(het_choice, alt, "i4", 0, 0),
         HET_AT(het_choice, pool, "i4", 0, 0), HET_AT(het_choice, tier, "u4", 0, 0),
         HET_AT(het_choice, reasons, "u4", 0, 0), HET_AT(het_choice, terms, "terms", 0, 0), {0}};
@@ -53,6 +55,7 @@ cdef extern from *:
     const het_field het_job_fields[]
     const het_field het_terms_fields[]
     const het_field het_choice_fields[]
+    const het_field het_place_fields[]
 
 
 cdef object record(const het_field *fields, size_t size, dict nested):
@@ -71,5 +74,6 @@ WEIGHTS_DTYPE = record(het_weights_fields, sizeof(het_weights), {})
 AUTHOR_DTYPE = record(het_author_fields, sizeof(het_author), {})
 ALT_DTYPE = record(het_alt_fields, sizeof(het_alt), {})
 JOB_DTYPE = record(het_job_fields, sizeof(het_job), {"weights": WEIGHTS_DTYPE})
+PLACE_DTYPE = record(het_place_fields, sizeof(het_place), {})
 TERMS_DTYPE = record(het_terms_fields, sizeof(het_terms), {})
 CHOICE_DTYPE = record(het_choice_fields, sizeof(het_choice), {"terms": TERMS_DTYPE})

@@ -46,8 +46,8 @@ void het_name_landing(const struct het_view *view, const struct het_request *req
 	landing->limit_min = landing->alt->limit_min > 0 ? (uint32_t) landing->alt->limit_min : 0;
 	if (!landing->limit_min || speed >= 1)
 		return;
-	/* A slower device than the author thought of: his limit would kill the job, and an estimate shortens none.
-	 * The kernel knows that the run fits MaxTime. */
+	/* A slower device than the author thought of: his limit would kill the job, and an estimate shortens
+	 * none. The kernel knows that the run fits MaxTime. */
 	grown_min = ceil(fmax(landing->run_s, landing->alt->declared_s / speed) / 60);
 	if (grown_min > view->pool.limit_min[p])
 		grown_min = view->pool.limit_min[p];

@@ -26,6 +26,12 @@ void het_score(const struct het_view *view, const struct het_job *job, const str
                const uint32_t *row, const struct het_backlog *backlog, double *scratch,
                struct het_choice *choice);
 
+/* het_score() of a pending job. *now gets the terms of its place, its score on the choice's scale; KIND alone
+ * where it has none. */
+void het_rescore(const struct het_view *view, const struct het_job *job, const struct het_alt *alts,
+                 const uint32_t *row, const struct het_backlog *backlog, const struct het_place *place,
+                 double *scratch, struct het_choice *choice, struct het_terms *now);
+
 /* The first alternative, in the author's order, that some pool can run; hard filters only, no waits. For
  * stale snapshots. */
 void het_order(const struct het_view *view, const struct het_job *job, const struct het_alt *alts,

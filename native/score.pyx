@@ -83,8 +83,9 @@ cdef inline bint suits_all(const het_floor *floor, const het_alt *alt) noexcept 
 
 
 cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, const uint32_t *row,
-               const het_backlog *backlog, uint32_t cls, het_needs needs, const het_columns *to) noexcept nogil:
-    """Reasons, times, money and energy of one alternative on the pools of one class."""
+               const het_backlog *backlog, const het_place *place, uint32_t cls, het_needs needs,
+               const het_columns *to) noexcept nogil:
+    """Reasons, times, money and energy of one alternative on the pools of one class; `place` is on this alternative."""
     cdef size_t first = view.cls.first[cls], n = view.cls.count[cls], i
     cdef double need = need_of(alt), nodes = alt.nodes, cpus = alt.cpus, devices = alt.devices
     cdef het_run run = run_of(view, job, alt, view.cls.type[cls])
@@ -111,6 +112,8 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
     if backlog and backlog.units and backlog.unit_s:
         het_pass_backlog(n, need, backlog.units + first, backlog.unit_s + first, view.pool.units + first,
                          view.pool.units_free + first, to.t)
+    if place and place.wait_s >= 0.0 and place.pool >= 0 and first <= <size_t>place.pool < first + n:
+        to.t[place.pool - first] = place.wait_s
     slowest = het_pass_run(n, run.seconds, view.pool.speed + first, to.run)
     if alt.limit_min > 0 and slowest < 1.0:
         het_pass_slow(n, view.pool.speed + first, to.run, view.pool.limit_min + first, to.why)
@@ -135,6 +138,11 @@ cdef void fill(const het_view *view, const het_job *job, const het_alt *alt, con
                         view.pool.watt_node + first, to.run, to.energy)
 
 
+cdef inline double own_wait(const het_place *place, int32_t alt, int32_t pool) noexcept nogil:
+    """What a pending job has left to wait where it is; below 0 elsewhere."""
+    return place.wait_s if place and place.alt == alt and place.pool == pool else -1.0
+
+
 cdef struct het_refusals:
     # Reasons of the pairs that no pin of the author's rules out, and the pins of the others.
     uint32_t others, pins
@@ -154,12 +162,14 @@ cdef inline uint32_t words_of(const het_refusals *refusals) noexcept nogil:
     return refusals.pins if refusals.pins else <uint32_t>HET_WHY_KIND
 
 
-cdef public void het_score(const het_view *view, const het_job *job, const het_alt *alts, const uint32_t *row,
-                           const het_backlog *backlog, double *scratch, het_choice *choice) noexcept nogil:
+cdef het_scale score_job(const het_view *view, const het_job *job, const het_alt *alts, const uint32_t *row,
+                         const het_backlog *backlog, const het_place *place, double *scratch, het_choice *choice) noexcept nogil:
+    """Choose, and give the scale that the scores are on; nothing of sense where no pair suits."""
     cdef het_columns of = columns_of(scratch, <size_t>job.n_alts * view.n_pools), to
     cdef het_needs needs
-    cdef het_scale scale
+    cdef het_scale scale = het_scale(0.0, 0.0, 0.0, 0.0)
     cdef const het_alt *alt
+    cdef const het_place *here
     cdef uint32_t a, cls, least, hard, least_all = HET_ALL_BITS, hard_all = HET_ALL_BITS, mask
     cdef het_refusals refusals = het_refusals(0, 0)
     cdef size_t used = 0, i, n
@@ -169,11 +179,12 @@ cdef public void het_score(const het_view *view, const het_job *job, const het_a
     needs.energy = job.weights.energy > 0.0
     for a in range(job.n_alts):
         alt = alts + job.first_alt + a
+        here = place if place and place.alt == <int32_t>a else NULL
         cls = first_class(view, alt)
         while fits_class(view, alt, cls):
             to = columns_at(&of, used)
             n = view.cls.count[cls]
-            fill(view, job, alt, row, backlog, cls, needs, &to)
+            fill(view, job, alt, row, backlog, here, cls, needs, &to)
             least = het_pass_tier(n, to.why, &hard)
             least_all = min(least, least_all)
             hard_all = min(hard, hard_all)
@@ -185,7 +196,7 @@ cdef public void het_score(const het_view *view, const het_job *job, const het_a
         for i in range(used):
             note_refusal(&refusals, <uint32_t>of.why[i])
         choice.reasons = words_of(&refusals)
-        return
+        return scale
     choice.tier = HET_TIER_FEASIBLE if least_all == 0 else HET_TIER_SOFT
     mask = HET_ALL_BITS if least_all == 0 else HET_HARD
 
@@ -218,9 +229,29 @@ cdef public void het_score(const het_view *view, const het_job *job, const het_a
             used += n
             cls += 1
     if choice.pool >= 0:
-        pair_terms(view, job, alts + job.first_alt + choice.alt, row, backlog, <uint32_t>choice.pool, &choice.terms)
+        x = own_wait(place, choice.alt, choice.pool)
+        pair_terms(view, job, alts + job.first_alt + choice.alt, row, backlog, x, <uint32_t>choice.pool, &choice.terms)
         choice.terms.score = best
         choice.reasons = choice.terms.reasons
+    return scale
+
+
+cdef public void het_score(const het_view *view, const het_job *job, const het_alt *alts, const uint32_t *row,
+                           const het_backlog *backlog, double *scratch, het_choice *choice) noexcept nogil:
+    score_job(view, job, alts, row, backlog, NULL, scratch, choice)
+
+
+cdef public void het_rescore(const het_view *view, const het_job *job, const het_alt *alts, const uint32_t *row,
+                             const het_backlog *backlog, const het_place *place, double *scratch, het_choice *choice,
+                             het_terms *now) noexcept nogil:
+    cdef het_scale scale = score_job(view, job, alts, row, backlog, place, scratch, choice)
+    if place.alt < 0 or place.pool < 0 or <uint32_t>place.alt >= job.n_alts or <uint32_t>place.pool >= view.n_pools:
+        memset(now, 0, sizeof(het_terms))
+        now.reasons = HET_WHY_KIND
+        return
+    pair_terms(view, job, alts + job.first_alt + place.alt, row, backlog, place.wait_s, <uint32_t>place.pool, now)
+    if choice.tier != HET_TIER_NONE and now.reasons != HET_WHY_KIND:
+        now.score = score_of(&scale, now)
 
 
 cdef public void het_explain(const het_view *view, const het_job *job, const het_alt *alts, const uint32_t *row,
@@ -236,7 +267,7 @@ cdef public void het_explain(const het_view *view, const het_job *job, const het
     for a in range(job.n_alts):
         for pool in range(view.n_pools):
             pair = terms + a * n + pool
-            pair_terms(view, job, alts + job.first_alt + a, row, backlog, pool, pair)
+            pair_terms(view, job, alts + job.first_alt + a, row, backlog, -1.0, pool, pair)
             if pair.reasons == HET_WHY_KIND:
                 continue
             note_refusal(&refusals, pair.reasons)
@@ -284,7 +315,7 @@ cdef public void het_order(const het_view *view, const het_job *job, const het_a
         while fits_class(view, alts + job.first_alt + a, cls):
             end = view.cls.first[cls] + view.cls.count[cls]
             for pool in range(view.cls.first[cls], end):
-                pair_terms(view, job, alts + job.first_alt + a, row, NULL, <uint32_t>pool, &terms)
+                pair_terms(view, job, alts + job.first_alt + a, row, NULL, -1.0, <uint32_t>pool, &terms)
                 # Waits are stale here, and a deadline cannot be judged without them.
                 terms.wait_s = 0.0
                 terms.wait_source = HET_DEFAULT

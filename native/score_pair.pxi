@@ -120,8 +120,8 @@ cdef void pair_filter(const het_view *view, const het_alt *alt, uint32_t always,
 
 
 cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *alt, const uint32_t *row,
-                     const het_backlog *backlog, uint32_t pool, het_terms *terms) noexcept nogil:
-    """Every term of one pair but its score. A pool of another kind or type gets KIND and nothing else."""
+                     const het_backlog *backlog, double wait_s, uint32_t pool, het_terms *terms) noexcept nogil:
+    """Every term of one pair but its score; wait_s below 0: the pool's. A pool of another kind or type gets KIND and nothing else."""
     cdef het_run run
     cdef double need = need_of(alt), units = view.pool.units[pool], rate, longest, worst, x
     memset(terms, 0, sizeof(het_terms))
@@ -133,6 +133,8 @@ cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *al
                                     * <size_t>view.n_pools + pool]
     if backlog and backlog.units and backlog.unit_s and backlog.units[pool] + need > view.pool.units_free[pool]:
         terms.wait_s += backlog.unit_s[pool] / (units if units > 1.0 else 1.0)
+    if wait_s >= 0.0:
+        terms.wait_s = wait_s
     terms.startup_s = view.pool.startup_s[pool]
     terms.startup_source = view.pool.startup_source[pool]
     if alt.bitstream and alt.bitstream != view.pool.bitstream[pool] and alt.bitstream != view.pool.bitstream_id[pool]:

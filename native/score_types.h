@@ -110,6 +110,13 @@ struct het_backlog {
 	const double *unit_s; /* units x seconds of run */
 };
 
+/* Where a pending job is now, and what it has left to wait there by itself: the pool's waits are for a new
+ * job, and count this one as one of those ahead. */
+struct het_place {
+	int32_t alt, pool; /* -1: none */
+	double wait_s;     /* below 0: as for a new job */
+};
+
 struct het_terms {
 	double wait_s, startup_s, transfer_s, run_s, run_high_s, scarce_s, money_micro, energy_j, risk, score;
 	uint8_t wait_source, startup_source, transfer_source, run_source, scarce_source, money_source,

@@ -173,6 +173,10 @@ cdef extern from "<score.h>":
         const double *units
         const double *unit_s
 
+    struct het_place:
+        int32_t alt, pool
+        double wait_s
+
     struct het_terms:
         double wait_s, startup_s, transfer_s, run_s, run_high_s, scarce_s, money_micro, energy_j, risk, score
         uint8_t wait_source, startup_source, transfer_source, run_source

@@ -166,11 +166,17 @@ def pair_terms(
     alt: Record,
     row: npt.NDArray[np.uint32],
     backlog: tuple[Floats, Floats] | None,
+    own: tuple[int, float] | None = None,
 ) -> Any:
-    """TERMS_DTYPE[n_pools]: every term but the score of one alternative."""
+    """TERMS_DTYPE[n_pools]: every term but the score of one alternative.
+
+    `own`: the pool where a pending job is with this alternative, and what it has left to wait there.
+    """
     pool = tables.columns["pool"]
     terms = np.zeros(len(row), dtype=TERMS_DTYPE)
     wait, need = waits(tables, alt, backlog)
+    if own is not None:
+        wait[own[0]] = own[1]
     run, run_high, run_source = run_times(tables, job, alt)
     transfer, egress, barred, transfer_source = transfers(tables, job)
     startup, startup_source = startups(tables, alt)
@@ -223,12 +229,19 @@ def explain(
     alts: Any,
     row: npt.NDArray[np.uint32],
     backlog: tuple[Floats, Floats] | None = None,
+    place: Record = None,
 ) -> tuple[Any, Any]:
-    """(TERMS_DTYPE[n_alts, n_pools], CHOICE_DTYPE) of one job, as kernel.explain() gives them."""
+    """(TERMS_DTYPE[n_alts, n_pools], CHOICE_DTYPE) of one job, as kernel.explain() gives them.
+
+    `place`: where a pending job is, as kernel.rescore() takes it.
+    """
     mine = alts[job["first_alt"] : job["first_alt"] + job["n_alts"]]
     terms = np.zeros((len(mine), len(row)), dtype=TERMS_DTYPE)
     for i, alt in enumerate(mine):
-        terms[i] = pair_terms(tables, job, alt, row, backlog)
+        own = None
+        if place is not None and place["alt"] == i and 0 <= place["pool"] < len(row) and place["wait_s"] >= 0:
+            own = int(place["pool"]), float(place["wait_s"])
+        terms[i] = pair_terms(tables, job, alt, row, backlog, own)
     choice = np.zeros((), dtype=CHOICE_DTYPE)
     choice["alt"] = choice["pool"] = -1
     why = terms["reasons"]
@@ -266,6 +279,24 @@ def score(
     for i, job in enumerate(jobs):
         choices[i] = explain(tables, job, alts, rows[job["row"]], backlog)[1]
     return choices
+
+
+def rescore(
+    tables: Tables,
+    jobs: Any,
+    alts: Any,
+    rows: npt.NDArray[np.uint32],
+    places: Any,
+    backlog: tuple[Floats, Floats] | None = None,
+) -> tuple[Any, Any]:
+    """(CHOICE_DTYPE[n_jobs], TERMS_DTYPE[n_jobs]), as kernel.rescore() gives them."""
+    choices, now = np.zeros(len(jobs), dtype=CHOICE_DTYPE), np.zeros(len(jobs), dtype=TERMS_DTYPE)
+    now["reasons"] = WHY["KIND"]
+    for i, (job, place) in enumerate(zip(jobs, places, strict=True)):
+        terms, choices[i] = explain(tables, job, alts, rows[job["row"]], backlog, place)
+        if 0 <= place["alt"] < terms.shape[0] and 0 <= place["pool"] < terms.shape[1]:
+            now[i] = terms[place["alt"], place["pool"]]
+    return choices, now
 
 
 def refusal(why: npt.NDArray[np.uint32]) -> int:

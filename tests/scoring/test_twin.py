@@ -62,6 +62,41 @@ def test_every_choice_is_the_twins(easy: bool, seed: int, n_pools: int, busy: bo
         assert_same(explained.reshape(1), choice.reshape(1))
 
 
+@pytest.mark.parametrize("easy", [False, True], ids=["hostile", "friendly"])
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, SIZES, st.sampled_from([1, 3]))
+def test_a_pending_job_is_scored_with_its_own_wait_where_it_is(
+    easy: bool, seed: int, n_pools: int, threads: int
+) -> None:
+    view = kernel.View(slot_of(random_tables(seed, n_pools, easy)))
+    rows = kernel.admit(view, *random_authors(seed, 3, easy))
+    jobs, alts = random_jobs(seed, 12, len(rows), easy)
+    rng = np.random.default_rng(seed)
+    places = np.zeros(len(jobs), dtype=kernel.PLACE_DTYPE)
+    places["alt"], places["pool"] = rng.integers(-1, 4, 12), rng.integers(-1, n_pools + 1, 12)
+    places["wait_s"] = rng.choice([-1.0, 0.0, 59.5, 1e7], 12)
+    choices, now = kernel.rescore(view, jobs, alts, rows, places, threads)
+    twin_choices, twin_now = twin.rescore(tables_of(view.slot), jobs, alts, rows, places)
+    assert_same(choices, twin_choices)
+    assert_same(now, twin_now)
+
+
+@given(st.floats(0, 1e15), st.integers(0, 10**9), st.floats(1e-3, 1e9), st.floats(1.001, 1e6))
+def test_shorter_runs_never_gain_less(run_s: float, points: int, shortest: float, ratio: float) -> None:
+    longest = shortest * ratio
+    gained = kernel.order_points(run_s, points, shortest, longest)
+    assert 0 <= gained <= points
+    assert kernel.order_points(run_s / 2, points, shortest, longest) >= gained
+    assert kernel.order_points(shortest, points, shortest, longest) == points
+    assert kernel.order_points(longest, points, shortest, longest) == 0
+
+
+def test_each_halving_of_the_run_is_worth_the_same() -> None:
+    runs = [60.0 * 2.0**i for i in range(11)]
+    assert [kernel.order_points(run, 1000, 60.0, 61440.0) for run in runs] == list(range(1000, -1, -100))
+    assert kernel.order_points(1.0, 1000, 60.0, 60.0) == 0
+
+
 @settings(max_examples=50)
 @given(SEEDS, st.integers(1, 40), st.sampled_from([2, 3, 8, 64]))
 def test_threads_choose_as_one_does(seed: int, n_pools: int, threads: int) -> None:
