@@ -1,4 +1,4 @@
-"""Print what pyproject.toml asks for (build, run, the extras named), a requirement a line, for one pip install."""
+"""Print what pyproject.toml asks for (build, run, the extras named), a line each, for one pip install."""
 
 import sys
 import tomllib

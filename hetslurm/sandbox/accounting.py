@@ -8,9 +8,11 @@ from hetslurm.errors import SandboxError
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.machine import program, user_name
 
+DATABASE = "slurm_acct_db"
+
 
 def create_database(layout: Layout) -> None:
-    """Make MariaDB's data directory. Raises SandboxError with the installer's words."""
+    """MariaDB's data directory, and slurmdbd's database in it. Raises SandboxError with its words."""
     done = subprocess.run(
         [
             program("mariadb-install-db"),
@@ -26,6 +28,11 @@ def create_database(layout: Layout) -> None:
     )
     if done.returncode:
         raise SandboxError(f"mariadb-install-db failed: {done.stderr.strip() or done.stdout.strip()}")
+    # A folder is a database. Where slurmdbd has to make its own, MariaDB's client library 11.8.9 refuses the
+    # next query on that connection ("Number of columns in result (=1)… maximum… (=0)"), and slurmdbd ends.
+    database = layout.root / "mysql" / DATABASE
+    database.mkdir()
+    database.chmod(0o700)
 
 
 def mariadb_command(layout: Layout) -> list[str]:

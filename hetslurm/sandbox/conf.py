@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hetslurm.health.rules import RULES
-from hetslurm.sandbox import cloud
+from hetslurm.sandbox import accounting, cloud
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.spec import NodeGroup, Spec
 
@@ -169,7 +169,7 @@ def slurmdbd_conf(layout: Layout, host: Host) -> str:
             "StorageType=accounting_storage/mysql",
             "StorageHost=localhost",
             f"StorageUser={host.user}",
-            "StorageLoc=slurm_acct_db",
+            f"StorageLoc={accounting.DATABASE}",
             f"LogFile={layout.log}/slurmdbd.log",
             f"PidFile={layout.run}/slurmdbd.pid",
             "",

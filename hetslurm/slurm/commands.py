@@ -20,9 +20,9 @@ from hetslurm.slurm.update import render_update
 from hetslurm.slurm.version import SlurmVersion, parse_version
 
 # slurmctld reads a stale errno when a job without an association changes its partition: a refusal with these
-# words is random, and the next try works.
+# words is random, more often than not. Where our plugin is loaded there is none: see its job_modify().
 _STALE_ERRNO = "Resource temporarily unavailable"
-_TRIES = 5
+_TRIES = 12
 # What scancel says of a job that is over; of one that it never knew too, and then only in some forms.
 _OVER = ("Invalid job id specified", "already completing or completed")
 _JOBS_A_CALL = 1000
