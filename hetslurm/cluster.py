@@ -1,4 +1,4 @@
-"""What Slurm says of itself, in Slurm's words: nodes, partitions, jobs, associations.
+"""What Slurm says of itself, in Slurm's words: nodes, partitions, jobs, associations, reservations.
 
 Adapters fill these values; everything that decides works on them alone.
 """
@@ -162,6 +162,22 @@ class Association:
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """Nodes that are kept from `start_at` to `end_at` (Unix seconds) for some users, or for maintenance.
+
+    `flags` are Slurm's, upper case: {"MAINT", "SPEC_NODES"}. `cpus` are those that it takes of its nodes in
+    all; 0: Slurm does not say.
+    """
+
+    name: str
+    start_at: float
+    end_at: float
+    node_names: tuple[str, ...]
+    flags: frozenset[str] = frozenset()
+    cpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """All of the above at one instant.
 
@@ -179,3 +195,4 @@ class Cluster:
     enforces_associations: bool = False
     uids: dict[str, int] = field(default_factory=dict)
     groups: dict[str, frozenset[int]] = field(default_factory=dict)
+    reservations: tuple[Reservation, ...] = ()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
-# More steps than this are merged, each group into its latest: a job may then seem to end a little later.
+# More steps than this are merged, each group into its latest (or its earliest, where units are taken): a job
+# may then seem to end a little later.
 MAX_STEPS = 256
 
 
@@ -19,7 +20,7 @@ class Profile:
     __slots__ = ("_busy", "free", "times")
 
     def __init__(self, free_now: float, releases: Iterable[tuple[float, float]]) -> None:
-        """`releases` are (seconds from now, units that come free), in any order."""
+        """`releases` are (seconds from now, units that come free), in any order; fewer than 0: are taken."""
         self.times: list[float] = [0.0]
         self.free: list[float] = [free_now]
         self._busy = 0  # every step before this one has nothing free
@@ -83,12 +84,17 @@ class Profile:
 
 
 def _merged(releases: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    by_time: dict[float, float] = {}
+    given: dict[float, float] = {}
+    taken: dict[float, float] = {}
     for at, units in releases:
-        by_time[at] = by_time.get(at, 0.0) + units
+        side = given if units > 0 else taken
+        side[at] = side.get(at, 0.0) + units
+    return sorted([*_fewer(given, -1), *_fewer(taken, 0)])
+
+
+def _fewer(by_time: dict[float, float], stands: int) -> list[tuple[float, float]]:
+    """Groups of steps as one each, at the time of the one that `stands` for its group (an index)."""
     steps = sorted(by_time.items())
-    if len(steps) <= MAX_STEPS:
-        return steps
-    size = -(-len(steps) // MAX_STEPS)
+    size = max(1, -(-len(steps) // MAX_STEPS))
     groups = [steps[i : i + size] for i in range(0, len(steps), size)]
-    return [(group[-1][0], sum(units for _, units in group)) for group in groups]
+    return [(group[stands][0], sum(units for _, units in group)) for group in groups]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,11 +17,20 @@ from hetslurm.pool import Pool
 DEPTH = 500
 
 
+class Length(NamedTuple):
+    """How long a job may hold what it gets, and how long it is expected to, seconds."""
+
+    limit_s: float
+    run_s: float
+
+
 @dataclass(slots=True)
 class Stock:
     """The supply of pools with the same nodes, kind, type and PriorityTier, and what is planned on it.
 
-    `lengths` are (limit, expected run) in seconds of the jobs that run or are planned there.
+    `units` are those of nodes that are fit now, `profile` has what comes back later too. `lengths` are
+    (limit, expected run) in seconds of the jobs that run or are planned there. `reserved` is the profile
+    without what is planned, where reservations keep nodes: no job may run into one, by its limit.
     """
 
     pool: Pool
@@ -28,25 +38,35 @@ class Stock:
     supply: Supply
     profile: Profile
     units: float
-    lengths: list[tuple[float, float]] = field(default_factory=list)
+    reserved: Profile | None = None
+    lengths: list[Length] = field(default_factory=list)
     planned: int = 0
     last_start: float = 0.0
     backlog_unit_s: float = 0.0
     shares: list[tuple[Stock, float]] = field(default_factory=list)
-    _when: dict[tuple[int, int], float] = field(default_factory=dict)
+    _when: dict[tuple[int, int, float], float] = field(default_factory=dict)
 
-    def earliest(self, want: Demand, length_s: float, not_before: float = 0.0) -> float:
+    def earliest(self, want: Demand, length: Length, not_before: float = 0.0) -> float:
         """The first gap for it, seconds from now."""
-        key = (want.nodes, want.per_node)
+        limit_s = 0.0 if self.reserved is None else length.limit_s
+        key = (want.nodes, want.per_node, limit_s)
         if key not in self._when:
-            self._when[key] = self.supply.when_nodes(want.nodes, want.per_node)
-        return self.profile.earliest(want.units, length_s, max(self._when[key], not_before))
+            self._when[key] = self.supply.when_nodes(want.nodes, want.per_node, limit_s)
+        start = self.profile.earliest(want.units, length.run_s, max(self._when[key], not_before))
+        while self.reserved is not None:
+            clear = self.reserved.earliest(want.units, limit_s, start)
+            if clear <= start:
+                break
+            start = self.profile.earliest(want.units, length.run_s, clear)
+            if start <= clear:
+                break
+        return start
 
-    def start_of(self, want: Demand, length_s: float) -> float:
+    def start_of(self, want: Demand, length: Length) -> float:
         """When such a job would start behind all that are planned."""
         if self.planned < DEPTH:
-            return self.earliest(want, length_s)
-        return self.last_start + self.backlog_unit_s / self.units
+            return self.earliest(want, length)
+        return self.last_start + self.backlog_unit_s / max(self.units, 1.0)
 
     def plan(self, units: float, start: float, length_s: float) -> None:
         """Count a job in."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from hetslurm.cluster import UNLIMITED, Gres, Node, QueuedJob
 HORIZON_S = 30 * 86400.0
 # A job past its end is being killed; a node that is allocated by no job we see is being cleaned.
 SETTLE_S = 60.0
+
+# More different nodes with reservations than this are not searched one by one.
+MANY_KEPT = 64
 
 Steps = tuple[tuple[float, float], ...]
 
@@ -87,26 +91,62 @@ def release_steps(node: Node, kind: str, type_: str, held: Sequence[Hold]) -> St
 
 @dataclass(slots=True)
 class Supply:
-    """The nodes of a pool that jobs can use: how many stand idle, and when the others come free."""
+    """The nodes of a pool that jobs can use: how many stand idle, and when the others come free.
+
+    `kept` are nodes with reservations: theirs may fall as well as rise.
+    """
 
     idle: int
     busy: list[Steps]
     per_node: float
+    kept: list[Steps] = field(default_factory=list)
+    _counted: Counter[Steps] | None = None
 
-    def when_nodes(self, count: int, units: float) -> float:
-        """When `count` nodes have `units` free each, as far as running jobs decide (seconds from now)."""
+    @property
+    def nodes(self) -> int:
+        """All that are there, now or later."""
+        return self.idle + len(self.busy) + len(self.kept)
+
+    def when_nodes(self, count: int, units: float, limit_s: float) -> float:
+        """When `count` nodes have `units` free each, as far as running jobs and reservations decide.
+
+        Seconds from now. `limit_s` is the limit of the job that wants them: a reservation is never run into.
+        In a pool with reservations on very many nodes the profile alone sees to that.
+        """
         missing = count - self.idle
         if missing <= 0:
             return 0.0
-        if missing > len(self.busy):
+        if missing > len(self.busy) + len(self.kept):
             return HORIZON_S
-        times = sorted(next(at for at, free in steps if free >= units) for steps in self.busy)
-        return times[missing - 1]
+        times = [next(at for at, free in steps if free >= units) for steps in self.busy]
+        alike = self._alike()
+        length_s = limit_s if len(alike) <= MANY_KEPT else 0.0
+        times += [at for steps, n in alike.items() for at in [first_gap(steps, units, length_s)] * n]
+        return sorted(times)[missing - 1]
+
+    def _alike(self) -> Counter[Steps]:
+        if self._counted is None:
+            self._counted = Counter(self.kept)
+        return self._counted
 
     def free_now(self) -> float:
         """Units free now."""
-        return self.idle * self.per_node + sum(steps[0][1] for steps in self.busy)
+        return self.idle * self.per_node + sum(steps[0][1] for steps in (*self.busy, *self.kept))
 
-    def releases(self) -> list[tuple[float, float]]:
-        """(seconds from now, units that come free)."""
-        return [(at, free - before) for steps in self.busy for (_, before), (at, free) in pairwise(steps)]
+    def changes(self) -> list[tuple[float, float]]:
+        """(seconds from now, units that come free; fewer than 0: that are taken)."""
+        steps_of = (*self.busy, *self.kept)
+        return [(at, free - before) for steps in steps_of for (_, before), (at, free) in pairwise(steps)]
+
+
+def first_gap(steps: Steps, units: float, length_s: float) -> float:
+    """The first time from which a node has `units` for `length_s` on end."""
+    since: float | None = None
+    for at, free in steps:
+        if since is not None and at >= since + length_s:
+            return since
+        if free < units:
+            since = None
+        elif since is None:
+            since = at
+    return HORIZON_S if since is None else since

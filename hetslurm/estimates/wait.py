@@ -24,7 +24,8 @@ from hetslurm.cluster import UNLIMITED, Cluster, QueuedJob
 from hetslurm.estimate import Source
 from hetslurm.estimates.demand import Demand, demand_on, expected_s, jobs_ahead, limit_s, tier_of, wants
 from hetslurm.estimates.profile import Profile
-from hetslurm.estimates.stock import DEPTH, Stock, link
+from hetslurm.estimates.reserved import keep_free, returns, windows_by_node
+from hetslurm.estimates.stock import DEPTH, Length, Stock, link
 from hetslurm.estimates.supply import HORIZON_S, Steps, Supply, holds_by_node, release_steps
 from hetslurm.pool import WAIT_LENGTHS, WAIT_LENGTHS_MIN, WAIT_SIZES, Pool
 
@@ -109,6 +110,7 @@ def expected_starts(pools: Sequence[Pool], cluster: Cluster, now: float | None =
 def _stocks(pools: Sequence[Pool], keys: Sequence[_Key], cluster: Cluster, now: float) -> dict[_Key, Stock]:
     nodes = {node.name: node for node in cluster.nodes}
     holds = holds_by_node(cluster.jobs, now)
+    windows = windows_by_node(cluster, now)
     steps: dict[tuple[str, str, str], Steps] = {}
     stocks: dict[_Key, Stock] = {}
     for pool, key in zip(pools, keys, strict=True):
@@ -117,22 +119,33 @@ def _stocks(pools: Sequence[Pool], keys: Sequence[_Key], cluster: Cluster, now: 
         per_node = pool.cpus_per_node if pool.kind == "cpu" else pool.devices_per_node
         supply = Supply(0, [], float(per_node))
         lengths = []
+        fit = 0
         for name in pool.node_names:
-            node = nodes.get(name)
-            if node is None or not node.is_fit(pool.kind):
+            node, kept = nodes.get(name), windows.get(name, ())
+            if node is None or not (node.is_fit(pool.kind) or returns(node, kept)):
                 continue
+            fit += node.is_fit(pool.kind)
             held = holds.get(name, ())
             at = (name, pool.kind, pool.type)
             if at not in steps:
-                steps[at] = release_steps(node, pool.kind, pool.type, held)
-            if len(steps[at]) == 1:
+                free = release_steps(node, pool.kind, pool.type, held)
+                steps[at] = keep_free(free, kept) if kept else free
+            if kept:
+                supply.kept.append(steps[at])
+            elif len(steps[at]) == 1:
                 supply.idle += 1
             else:
                 supply.busy.append(steps[at])
-            lengths += [(hold.limit_s, hold.run_s) for hold in held]
-        profile = Profile(supply.free_now(), supply.releases())
-        units = per_node * (supply.idle + len(supply.busy))
-        stocks[key] = Stock(pool, key[3], supply, profile, float(units), lengths)
+            lengths += [Length(hold.limit_s, hold.run_s) for hold in held]
+        stocks[key] = Stock(
+            pool,
+            key[3],
+            supply,
+            Profile(supply.free_now(), supply.changes()),
+            float(per_node * fit),
+            Profile(supply.free_now(), supply.changes()) if supply.kept else None,
+            lengths,
+        )
     return stocks
 
 
@@ -150,54 +163,52 @@ def _plan_queue(
         there = [stock for name in job.partition.split(",") for stock in offered.get(name, ())]
         choices = [stock for stock in there if wants(job, stock.pool)] or ([] if job.gres else there)
         partition = partitions.get(job.partition.partition(",")[0])
-        lengths = (limit_s(job, partition), expected_s(job, partition))
+        length = Length(limit_s(job, partition), expected_s(job, partition))
         tier = tier_of(job, partitions)
         for _ in range(min(job.tasks, DEPTH)):
-            start = _plan(job, tier, choices[:MAX_CHOICES], lengths)
+            start = _plan(job, tier, choices[:MAX_CHOICES], length)
             if start is not None:
                 starts.setdefault(job.job_id, min(start, HORIZON_S))
         if job.tasks > DEPTH and choices:
-            work = demand_on(job, choices[0].pool).units * lengths[1]
+            work = demand_on(job, choices[0].pool).units * length.run_s
             choices[0].backlog_unit_s += (job.tasks - DEPTH) * work
     return starts
 
 
-def _plan(job: QueuedJob, tier: int, choices: Sequence[Stock], lengths: tuple[float, float]) -> float | None:
+def _plan(job: QueuedJob, tier: int, choices: Sequence[Stock], length: Length) -> float | None:
     """Plan one job or task where it starts first, and take what it uses from all that share those nodes."""
-    length_s = lengths[1]
     fitting = [
-        (stock.start_of(want, length_s), n, want.units)
+        (stock.start_of(want, length), n, want.units)
         for n, stock in enumerate(choices)
         if (want := demand_on(job, stock.pool)).units > 0
-        and want.units <= stock.units
+        and want.units <= stock.supply.nodes * stock.supply.per_node
         and want.per_node <= stock.supply.per_node
     ]
     if not fitting:
         return None
     start, n, units = min(fitting)
     stock = choices[n]
-    stock.lengths.append(lengths)
-    stock.plan(units, start, length_s)
+    stock.lengths.append(length)
+    stock.plan(units, start, length.run_s)
     for other, share in stock.shares:
         if other.tier > tier:
             continue
         same = (other.pool.kind, other.pool.type) == (stock.pool.kind, stock.pool.type)
         taken = units if same else demand_on(job, other.pool).units
         if taken > 0:
-            other.plan(taken * share, start, length_s)
+            other.plan(taken * share, start, length.run_s)
     return start
 
 
 def _waits(stock: Stock, lengths_s: Sequence[float] | None) -> tuple[float, ...]:
     """By size and length class. No wait is shorter than that of a smaller or a shorter job."""
-    if lengths_s is None:
-        lengths_s = _usual_lengths(stock)
+    given = None if lengths_s is None else [Length(one, one) for one in lengths_s]
     shorter = [stock.behind_s()] * WAIT_SIZES
     by_length: list[list[float]] = []
-    for length_s in lengths_s:
+    for length in given or _usual_lengths(stock):
         wait = 0.0
         for k in range(WAIT_SIZES):
-            wait = shorter[k] = stock.earliest(_most_of(k, stock), length_s, max(wait, shorter[k]))
+            wait = shorter[k] = stock.earliest(_most_of(k, stock), length, max(wait, shorter[k]))
         by_length.append([min(wait, HORIZON_S) for wait in shorter])
     return tuple(waits[k] for k in range(WAIT_SIZES) for waits in by_length)
 
@@ -209,7 +220,7 @@ def _most_of(k: int, stock: Stock) -> Demand:
     return Demand(1, max(1, ceil(need))) if need <= size else Demand(ceil(need / size), int(size))
 
 
-def _usual_lengths(stock: Stock) -> list[float]:
+def _usual_lengths(stock: Stock) -> list[Length]:
     """How long a job of each length class holds what it gets: as the pool's jobs of that class do.
 
     Where they are few, up to the class's bound, shortened as the pool's jobs are expected to end early.
@@ -217,11 +228,14 @@ def _usual_lengths(stock: Stock) -> list[float]:
     share = median(run / limit for limit, run in stock.lengths) if stock.lengths else 1.0
     most = stock.pool.max_time_min
     last_s = LONGEST_S if most >= UNLIMITED else 60.0 * most
-    lengths: list[float] = []
-    above_s = 0.0
-    for bound_s in (*(60.0 * bound for bound in WAIT_LENGTHS_MIN), last_s):
-        runs = [run for limit, run in stock.lengths if above_s < limit <= max(bound_s, above_s + 1.0)]
-        usual = median(runs) if len(runs) >= ENOUGH_JOBS else share * bound_s
-        lengths.append(max(usual, lengths[-1] if lengths else 1.0))
-        above_s = bound_s
+    lengths: list[Length] = []
+    above = Length(0.0, 1.0)
+    for bound in (*(60.0 * minutes for minutes in WAIT_LENGTHS_MIN), last_s):
+        bound_s = max(bound, above.limit_s + 1.0)
+        alike = [one for one in stock.lengths if above.limit_s < one.limit_s <= bound_s]
+        limit_s, run_s = bound_s, share * bound_s
+        if len(alike) >= ENOUGH_JOBS:
+            limit_s, run_s = median(one.limit_s for one in alike), median(one.run_s for one in alike)
+        lengths.append(Length(limit_s, max(run_s, lengths[-1].run_s if lengths else 1.0)))
+        above = Length(bound_s, run_s)
     return lengths

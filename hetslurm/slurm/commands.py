@@ -15,6 +15,7 @@ from hetslurm.slurm.job_text import DETAIL_COLUMNS, QUEUE_COLUMNS, Columns, deta
 from hetslurm.slurm.node_text import parse_node, parse_nodes
 from hetslurm.slurm.partition_text import Settings, parse_partitions, parse_settings
 from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
+from hetslurm.slurm.reservation_text import parse_reservations
 from hetslurm.slurm.run import run_slurm
 from hetslurm.slurm.update import render_update
 from hetslurm.slurm.version import SlurmVersion, parse_version
@@ -58,7 +59,7 @@ class CommandAdapter:
     _groups_at: float = float("-inf")
 
     def read_cluster(self) -> Cluster:
-        """See SlurmAdapter. Three commands in a row: partitions, nodes, jobs."""
+        """See SlurmAdapter. Four commands in a row: partitions, reservations, nodes, jobs."""
         cluster = self.read_rest()
         nodes = tuple(parse_nodes(self._text("scontrol", "-a", "-d", "-o", "show", "node")))
         return replace(cluster, nodes=nodes, jobs=tuple(self._read_queue()))
@@ -69,6 +70,7 @@ class CommandAdapter:
         slow = self._read_slow()
         text = self._text("scontrol", "-a", "-o", "show", "partition")
         partitions = tuple(parse_partitions(text, slow.settings))
+        reservations = tuple(parse_reservations(self._text("scontrol", "-a", "-o", "show", "reservation")))
         return Cluster(
             name=slow.settings.cluster,
             version=slow.settings.version,
@@ -80,6 +82,7 @@ class CommandAdapter:
             enforces_associations=slow.settings.enforces_associations,
             uids=slow.uids,
             groups=self._read_groups(partitions),
+            reservations=reservations,
         )
 
     def installed_version(self) -> SlurmVersion:

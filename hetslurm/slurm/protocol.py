@@ -73,7 +73,7 @@ class SlurmAdapter(Protocol):
     """
 
     def read_cluster(self) -> Cluster:
-        """Nodes, partitions, the queue and associations, as near to one instant as Slurm allows."""
+        """Nodes, partitions, the queue, associations and reservations, as near to one instant as it goes."""
         ...
 
     def read_job(self, job_id: int) -> JobDetail:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetslurm.cluster import UNLIMITED, Cluster, Gres, Node, Partition, QueuedJob
+from hetslurm.cluster import UNLIMITED, Cluster, Gres, Partition
 from hetslurm.estimate import Source
 from hetslurm.estimates import estimate_waits, expected_starts
 from hetslurm.estimates.wait import UNKNOWN_WAIT_S
@@ -16,40 +16,7 @@ from hetslurm.inventory import derive_pools
 from hetslurm.pool import WAIT_LENGTHS, WAIT_SIZES, Pool
 from hetslurm.site import Site
 
-NOW = 1_800_000_000.0
-HOUR = 3600.0
-
-
-def _running(job_id: int, nodes: tuple[str, ...], cpus: int, left_s: float, **more: object) -> QueuedJob:
-    job = QueuedJob(
-        job_id, "RUNNING", "p", "ann", len(nodes), cpus, 0, 120, 100, NOW, NOW, NOW + left_s, node_names=nodes
-    )
-    return replace(job, **more)  # type: ignore[arg-type]
-
-
-def _pending(job_id: int, cpus: int, limit_min: int | None = 60, **more: object) -> QueuedJob:
-    job = QueuedJob(job_id, "PENDING", "p", "ann", 1, cpus, 0, limit_min, 100, NOW + job_id, None, None)
-    return replace(job, **more)  # type: ignore[arg-type]
-
-
-def _cluster(nodes: list[Node], jobs: list[QueuedJob], *partitions: Partition) -> Cluster:
-    """The nodes with what the running jobs have of them."""
-    filled = []
-    for node in nodes:
-        mine = [j for j in jobs if node.name in j.node_names]
-        used: dict[tuple[str, str], int] = {}
-        for g in (g for j in mine for g in j.gres):
-            used[g.name, g.type] = used.get((g.name, g.type), 0) + g.count
-        filled.append(
-            replace(
-                node,
-                cpus_allocated=sum(j.cpus // j.nodes for j in mine),
-                mem_mb_allocated=sum(j.mem_mb_per_node for j in mine),
-                gres_used=tuple(Gres(n, t, c) for (n, t), c in used.items()),
-            )
-        )
-    parts = partitions or (Partition("p", tuple(node.name for node in nodes)),)
-    return Cluster("c", (22, 5, 8), NOW, tuple(filled), parts, tuple(jobs))
+from .scenes import HOUR, NOW, cluster_of, cpu_nodes, gpu_nodes, pending, running
 
 
 def _waits(cluster: Cluster, length_s: float = HOUR) -> dict[str, Pool]:
@@ -69,92 +36,81 @@ def _starts(cluster: Cluster) -> dict[int, float]:
     return expected_starts(derive_pools(cluster, Site()), cluster)
 
 
-def _cpu_nodes(count: int = 4, cpus: int = 16) -> list[Node]:
-    return [Node(f"c{i}", cpus, 64_000, frozenset({"IDLE"})) for i in range(count)]
-
-
-def _gpu_nodes(count: int = 2, gpus: int = 4) -> list[Node]:
-    return [
-        Node(f"g{i}", 32, 64_000, frozenset({"IDLE"}), gres=(Gres("gpu", "a100", gpus),))
-        for i in range(count)
-    ]
-
-
 def test_an_empty_pool_has_no_wait() -> None:
-    pool = _waits(_cluster(_cpu_nodes(), []))["p"]
+    pool = _waits(cluster_of(cpu_nodes(), []))["p"]
     assert pool.wait_s == (0.0,) * 8
     assert pool.wait_source == Source.PREDICTED
 
 
 def test_a_running_job_delays_only_what_does_not_fit_beside_it() -> None:
     # 4 nodes of 16: one is taken for half an hour. Half of the pool (class 6) fits, all of it does not.
-    pool = _waits(_cluster(_cpu_nodes(), [_running(1, ("c0",), 16, 1800)]))["p"]
+    pool = _waits(cluster_of(cpu_nodes(), [running(1, ("c0",), 16, 1800)]))["p"]
     assert pool.wait_s == (0.0,) * 7 + (1800.0,)
 
 
 def test_pending_jobs_go_first() -> None:
     # Both nodes are busy for 100 s; then a one-hour job takes one, and a new one gets the other.
-    jobs = [_running(1, ("c0", "c1"), 32, 100), _pending(2, 16)]
-    pool = _waits(_cluster(_cpu_nodes(2), jobs))["p"]
+    jobs = [running(1, ("c0", "c1"), 32, 100), pending(2, 16)]
+    pool = _waits(cluster_of(cpu_nodes(2), jobs))["p"]
     assert pool.wait_s[6] == 100.0
     assert pool.wait_s[7] == 100.0 + HOUR
 
 
 def test_a_short_job_fills_the_gap_before_a_large_one_and_a_long_one_does_not() -> None:
     # One node is free, the other in two hours; a job of both waits, and before it is a gap of two hours.
-    jobs = [_running(1, ("c0",), 16, 2 * HOUR), _pending(2, 32, nodes=2)]
-    cluster = _cluster(_cpu_nodes(2), jobs)
+    jobs = [running(1, ("c0",), 16, 2 * HOUR), pending(2, 32, nodes=2)]
+    cluster = cluster_of(cpu_nodes(2), jobs)
     assert _waits(cluster, 2 * HOUR)["p"].wait_s[6] == 0.0
     assert _waits(cluster, 2 * HOUR + 1)["p"].wait_s[6] == 3 * HOUR
 
 
 def test_a_short_job_fits_before_a_big_one_that_waits_and_the_longer_classes_go_behind_it() -> None:
     # Half of the pool is free for two hours; then a job of all of it runs for an hour.
-    jobs = [_running(1, ("c0",), 16, 2 * HOUR), _pending(2, 32, nodes=2)]
-    assert _by_length(_cluster(_cpu_nodes(2), jobs), size=6) == (0.0, 3 * HOUR, 3 * HOUR, 3 * HOUR)
+    jobs = [running(1, ("c0",), 16, 2 * HOUR), pending(2, 32, nodes=2)]
+    assert _by_length(cluster_of(cpu_nodes(2), jobs), size=6) == (0.0, 3 * HOUR, 3 * HOUR, 3 * HOUR)
 
 
 def test_a_length_class_is_as_long_as_the_pool_s_jobs_of_it_are() -> None:
     # A gap of ten minutes: too short for "up to an hour", long enough where such jobs ask for five minutes.
-    jobs = [_running(1, ("c0",), 16, 600), _pending(2, 32, nodes=2)]
-    assert _by_length(_cluster(_cpu_nodes(2), jobs), size=6)[0] == 600.0 + HOUR
-    small = [_running(9 + n, ("c2",), 1, 300, time_limit_min=5) for n in range(5)]
-    cluster = _cluster(_cpu_nodes(3), [*jobs, *small], Partition("p", ("c0", "c1")), Partition("q", ("c2",)))
+    jobs = [running(1, ("c0",), 16, 600), pending(2, 32, nodes=2)]
+    assert _by_length(cluster_of(cpu_nodes(2), jobs), size=6)[0] == 600.0 + HOUR
+    small = [running(9 + n, ("c2",), 1, 300, time_limit_min=5) for n in range(5)]
+    cluster = cluster_of(cpu_nodes(3), [*jobs, *small], Partition("p", ("c0", "c1")), Partition("q", ("c2",)))
     pools = {pool.name: pool for pool in estimate_waits(derive_pools(cluster, Site()), cluster)}
     assert pools["p"].wait_s[6 * WAIT_LENGTHS] == 600.0 + HOUR  # another pool's jobs say nothing of ours
     here = [replace(job, node_names=("c0",), partition="p") for job in small]
     half = [replace(jobs[0], cpus=8), *here, jobs[1]]
-    assert _by_length(_cluster(_cpu_nodes(2), half), size=6)[0] == 0.0
+    assert _by_length(cluster_of(cpu_nodes(2), half), size=6)[0] == 0.0
 
 
 def test_a_pending_job_s_own_start_is_where_its_place_in_the_queue_lets_it_start() -> None:
     # One node, busy for 100 s: by priority 4, 2, 3; a held one and one that fits nowhere have no start.
     jobs = [
-        _running(1, ("c0",), 16, 100),
-        _pending(2, 16, priority=50),
-        _pending(3, 16, 30, priority=40),
-        _pending(4, 16, 10, priority=60),
-        _pending(5, 16, priority=0),
-        _pending(6, 32, nodes=2),
+        running(1, ("c0",), 16, 100),
+        pending(2, 16, priority=50),
+        pending(3, 16, 30, priority=40),
+        pending(4, 16, 10, priority=60),
+        pending(5, 16, priority=0),
+        pending(6, 32, nodes=2),
     ]
-    assert _starts(_cluster(_cpu_nodes(1), jobs)) == {4: 100.0, 2: 700.0, 3: 700.0 + HOUR}
+    assert _starts(cluster_of(cpu_nodes(1), jobs)) == {4: 100.0, 2: 700.0, 3: 700.0 + HOUR}
 
 
 def test_an_array_s_start_is_its_first_task_s() -> None:
-    jobs = [_running(1, ("c0",), 16, 100), _pending(2, 16, tasks=3), _pending(3, 16, priority=1)]
-    assert _starts(_cluster(_cpu_nodes(1), jobs)) == {2: 100.0, 3: 100.0 + 3 * HOUR}
+    jobs = [running(1, ("c0",), 16, 100), pending(2, 16, tasks=3), pending(3, 16, priority=1)]
+    assert _starts(cluster_of(cpu_nodes(1), jobs)) == {2: 100.0, 3: 100.0 + 3 * HOUR}
 
 
 def test_a_start_counts_from_the_instant_that_is_asked_for() -> None:
-    cluster = _cluster(_cpu_nodes(1), [_running(1, ("c0",), 16, 500), _pending(2, 16)])
+    cluster = cluster_of(cpu_nodes(1), [running(1, ("c0",), 16, 500), pending(2, 16)])
     assert expected_starts(derive_pools(cluster, Site()), cluster, NOW + 100) == {2: 400.0}
 
 
 def test_a_job_inside_one_node_waits_for_one_node_not_for_the_sum() -> None:
     # Each of two nodes has 2 of 4 GPUs free: 4 in all, but a job of 4 on one node waits for one of them.
     two = (Gres("gpu", "a100", 2),)
-    jobs = [_running(1, ("g0",), 2, 1000, gres=two), _running(2, ("g1",), 2, 500, gres=two)]
-    pool = _waits(_cluster(_gpu_nodes(), jobs))["p"]
+    jobs = [running(1, ("g0",), 2, 1000, gres=two), running(2, ("g1",), 2, 500, gres=two)]
+    pool = _waits(cluster_of(gpu_nodes(), jobs))["p"]
     assert pool.units == 8
     assert pool.wait_s[5] == 0.0  # 2 of 8
     assert pool.wait_s[6] == 500.0  # 4 of 8: one whole node
@@ -162,16 +118,16 @@ def test_a_job_inside_one_node_waits_for_one_node_not_for_the_sum() -> None:
 
 
 def test_a_device_without_a_free_cpu_is_not_free() -> None:
-    pool = _waits(_cluster(_gpu_nodes(1), [_running(1, ("g0",), 32, 700)]))["p"]
+    pool = _waits(cluster_of(gpu_nodes(1), [running(1, ("g0",), 32, 700)]))["p"]
     assert pool.wait_s == (700.0,) * 8
 
 
 def test_memory_that_is_all_taken_keeps_the_node_until_it_is_back() -> None:
     jobs = [
-        _running(1, ("c0",), 1, 300, mem_mb_per_node=60_000),
-        _running(2, ("c0",), 1, 900, mem_mb_per_node=4_000),
+        running(1, ("c0",), 1, 300, mem_mb_per_node=60_000),
+        running(2, ("c0",), 1, 900, mem_mb_per_node=4_000),
     ]
-    assert _waits(_cluster(_cpu_nodes(1), jobs))["p"].wait_s[0] == 300.0
+    assert _waits(cluster_of(cpu_nodes(1), jobs))["p"].wait_s[0] == 300.0
 
 
 @pytest.mark.parametrize(
@@ -184,54 +140,54 @@ def test_memory_that_is_all_taken_keeps_the_node_until_it_is_back() -> None:
     ],
 )
 def test_jobs_that_cannot_start_anyway_hold_nobody_up(change: dict[str, object]) -> None:
-    jobs = [_pending(1, 16, **change)]
-    assert _waits(_cluster(_cpu_nodes(1), jobs))["p"].wait_s == (0.0,) * 8
+    jobs = [pending(1, 16, **change)]
+    assert _waits(cluster_of(cpu_nodes(1), jobs))["p"].wait_s == (0.0,) * 8
 
 
 def test_each_task_of_an_array_counts() -> None:
-    pool = _waits(_cluster(_cpu_nodes(1), [_pending(1, 16, tasks=3)]))["p"]
+    pool = _waits(cluster_of(cpu_nodes(1), [pending(1, 16, tasks=3)]))["p"]
     assert pool.wait_s[7] == 3 * HOUR
 
 
 def test_a_queue_deeper_than_is_planned_still_counts_its_work() -> None:
-    pool = _waits(_cluster(_cpu_nodes(1), [_pending(1, 16, tasks=10_000, limit_min=1)]))["p"]
+    pool = _waits(cluster_of(cpu_nodes(1), [pending(1, 16, tasks=10_000, limit_min=1)]))["p"]
     assert pool.wait_s[7] == pytest.approx(10_000 * 60.0, rel=0.01)
 
 
 def test_a_partition_that_shares_nodes_sees_the_other_s_queue() -> None:
     parts = (Partition("p", ("c0", "c1")), Partition("q", ("c1",)))
-    waits = _waits(_cluster(_cpu_nodes(2), [_pending(1, 32, nodes=2)], *parts))
+    waits = _waits(cluster_of(cpu_nodes(2), [pending(1, 32, nodes=2)], *parts))
     assert waits["q"].wait_s[7] == HOUR
 
 
 def test_a_partition_of_a_higher_tier_does_not_wait_for_a_lower_one() -> None:
     parts = (Partition("p", ("c0",)), Partition("q", ("c0",), priority_tier=5))
-    waits = _waits(_cluster(_cpu_nodes(1), [_pending(1, 16)], *parts))
+    waits = _waits(cluster_of(cpu_nodes(1), [pending(1, 16)], *parts))
     assert (waits["p"].wait_s[7], waits["q"].wait_s[7]) == (HOUR, 0.0)
 
 
 def test_a_job_of_two_partitions_counts_where_it_starts_first() -> None:
     parts = (Partition("p", ("c0",)), Partition("q", ("c1",)))
-    jobs = [_running(1, ("c0",), 16, 500), _pending(2, 16, partition="p,q")]
-    waits = _waits(_cluster(_cpu_nodes(2), jobs, *parts))
+    jobs = [running(1, ("c0",), 16, 500), pending(2, 16, partition="p,q")]
+    waits = _waits(cluster_of(cpu_nodes(2), jobs, *parts))
     assert (waits["p"].wait_s[7], waits["q"].wait_s[7]) == (500.0, HOUR)
 
 
 def test_a_pool_that_cannot_start_jobs_has_a_default_not_a_prediction() -> None:
-    drained = [replace(node, state=frozenset({"IDLE", "DRAIN"})) for node in _cpu_nodes(1)]
+    drained = [replace(node, state=frozenset({"IDLE", "DRAIN"})) for node in cpu_nodes(1)]
     down = Partition("p", ("c0",), state="DOWN")
-    for cluster in (_cluster(drained, []), _cluster(_cpu_nodes(1), [], down)):
+    for cluster in (cluster_of(drained, []), cluster_of(cpu_nodes(1), [], down)):
         pool = _waits(cluster)["p"]
         assert (pool.wait_s[0], pool.wait_source) == (UNKNOWN_WAIT_S, Source.DEFAULT)
 
 
 def test_a_job_without_an_end_never_makes_a_wait_infinite() -> None:
-    endless = replace(_running(1, ("c0",), 16, 0.0), end_at=None, time_limit_min=UNLIMITED)
-    assert _waits(_cluster(_cpu_nodes(1), [endless]))["p"].wait_s[7] == 30 * 86400.0
+    endless = replace(running(1, ("c0",), 16, 0.0), end_at=None, time_limit_min=UNLIMITED)
+    assert _waits(cluster_of(cpu_nodes(1), [endless]))["p"].wait_s[7] == 30 * 86400.0
 
 
 def test_a_job_past_its_limit_is_expected_to_end_soon_not_in_the_past() -> None:
-    pool = _waits(_cluster(_cpu_nodes(1), [_running(1, ("c0",), 16, -5000.0)]))["p"]
+    pool = _waits(cluster_of(cpu_nodes(1), [running(1, ("c0",), 16, -5000.0)]))["p"]
     assert pool.wait_s[7] == 60.0
 
 
@@ -244,26 +200,26 @@ PENDING = st.lists(
 )
 
 
-def _build(running: list[tuple[int, int, int]], pending: list[tuple[int, int, int, int]]) -> Cluster:
+def _build(runs: list[tuple[int, int, int]], queue: list[tuple[int, int, int, int]]) -> Cluster:
     used = [0, 0, 0, 0]
     jobs = []
-    for n, (node, cpus, left) in enumerate(running):
+    for n, (node, cpus, left) in enumerate(runs):
         if used[node] + cpus <= 16:
             used[node] += cpus
-            jobs.append(_running(n, (f"c{node}",), cpus, left))
+            jobs.append(running(n, (f"c{node}",), cpus, left))
     jobs += [
-        _pending(100 + n, nodes * cpus, limit, nodes=nodes, priority=priority)
-        for n, (nodes, cpus, limit, priority) in enumerate(pending)
+        pending(100 + n, nodes * cpus, limit, nodes=nodes, priority=priority)
+        for n, (nodes, cpus, limit, priority) in enumerate(queue)
     ]
-    return _cluster(_cpu_nodes(), jobs)
+    return cluster_of(cpu_nodes(), jobs)
 
 
 @given(RUNNING, PENDING)
 @settings(deadline=None)
 def test_waits_are_never_negative_and_rise_with_size(
-    running: list[tuple[int, int, int]], pending: list[tuple[int, int, int, int]]
+    runs: list[tuple[int, int, int]], queue: list[tuple[int, int, int, int]]
 ) -> None:
-    waits = _waits(_build(running, pending))["p"].wait_s
+    waits = _waits(_build(runs, queue))["p"].wait_s
     assert min(waits) >= 0.0
     assert list(waits) == sorted(waits)
 
@@ -271,9 +227,9 @@ def test_waits_are_never_negative_and_rise_with_size(
 @given(RUNNING, PENDING)
 @settings(deadline=None)
 def test_waits_rise_with_size_and_with_length_whatever_the_pool_s_jobs_are_like(
-    running: list[tuple[int, int, int]], pending: list[tuple[int, int, int, int]]
+    runs: list[tuple[int, int, int]], queue: list[tuple[int, int, int, int]]
 ) -> None:
-    cluster = _build(running, pending)
+    cluster = _build(runs, queue)
     rows = [_by_length(cluster, size) for size in range(WAIT_SIZES)]
     assert all(list(row) == sorted(row) for row in rows)
     assert all(list(column) == sorted(column) for column in zip(*rows, strict=True))
@@ -282,9 +238,9 @@ def test_waits_rise_with_size_and_with_length_whatever_the_pool_s_jobs_are_like(
 @given(RUNNING, PENDING)
 @settings(deadline=None)
 def test_every_pending_job_starts_by_when_a_new_one_like_it_would(
-    running: list[tuple[int, int, int]], pending: list[tuple[int, int, int, int]]
+    runs: list[tuple[int, int, int]], queue: list[tuple[int, int, int, int]]
 ) -> None:
-    cluster = _build(running, pending)
+    cluster = _build(runs, queue)
     starts = _starts(cluster)
     for job in (job for job in cluster.jobs if job.state == "PENDING" and job.priority > 0):
         last = replace(job, job_id=999, priority=1, submit_at=NOW + 1e6)
@@ -294,14 +250,14 @@ def test_every_pending_job_starts_by_when_a_new_one_like_it_would(
 @given(RUNNING, PENDING, st.integers(1, 4), st.sampled_from([1, 8, 16]), st.integers(1, 3000))
 @settings(deadline=None)
 def test_a_job_that_joins_the_queue_never_shortens_a_wait(
-    running: list[tuple[int, int, int]],
-    pending: list[tuple[int, int, int, int]],
+    runs: list[tuple[int, int, int]],
+    queue: list[tuple[int, int, int, int]],
     nodes: int,
     cpus: int,
     limit: int,
 ) -> None:
-    before = _build(running, pending)
-    last = _pending(999, nodes * cpus, limit, nodes=nodes, priority=1, submit_at=NOW + 1e6)
+    before = _build(runs, queue)
+    last = pending(999, nodes * cpus, limit, nodes=nodes, priority=1, submit_at=NOW + 1e6)
     after = replace(before, jobs=(*before.jobs, last))
     pairs = zip(_waits(before)["p"].wait_s, _waits(after)["p"].wait_s, strict=True)
     assert all(old <= new for old, new in pairs)
@@ -310,31 +266,30 @@ def test_a_job_that_joins_the_queue_never_shortens_a_wait(
 @given(RUNNING, st.integers(0, 3), st.sampled_from([1, 4, 8]), st.integers(60, 100_000))
 @settings(deadline=None)
 def test_a_job_that_starts_never_shortens_a_wait(
-    running: list[tuple[int, int, int]], node: int, cpus: int, left: int
+    runs: list[tuple[int, int, int]], node: int, cpus: int, left: int
 ) -> None:
-    before = [len(_build(r, []).jobs) for r in (running, [*running, (node, cpus, left)])]
-    old = _waits(_build(running, []))["p"].wait_s
-    new = _waits(_build([*running, (node, cpus, left)], []))["p"].wait_s
+    before = [len(_build(r, []).jobs) for r in (runs, [*runs, (node, cpus, left)])]
+    old = _waits(_build(runs, []))["p"].wait_s
+    new = _waits(_build([*runs, (node, cpus, left)], []))["p"].wait_s
     assert before[1] >= before[0]
     assert all(a <= b for a, b in zip(old, new, strict=True))
 
 
 def test_a_job_that_hetslurm_placed_frees_its_units_at_its_predicted_end() -> None:
-    nodes = _cpu_nodes(1)
-    job = _running(1, (nodes[0].name,), 16, 2 * HOUR, start_at=NOW - 60.0)
-    by_limit = _waits(_cluster(nodes, [job]))["p"].wait_s[-1]
-    predicted = _waits(_cluster(nodes, [replace(job, predicted_run_s=360.0)]))["p"].wait_s[-1]
+    nodes = cpu_nodes(1)
+    job = running(1, (nodes[0].name,), 16, 2 * HOUR, start_at=NOW - 60.0)
+    by_limit = _waits(cluster_of(nodes, [job]))["p"].wait_s[-1]
+    predicted = _waits(cluster_of(nodes, [replace(job, predicted_run_s=360.0)]))["p"].wait_s[-1]
     assert (by_limit, predicted) == (2 * HOUR, 300.0)
 
 
 def test_a_job_that_overran_its_prediction_has_until_its_limit() -> None:
-    nodes = _cpu_nodes(1)
-    job = _running(1, (nodes[0].name,), 16, 2 * HOUR, start_at=NOW - 600.0, predicted_run_s=360.0)
-    assert _waits(_cluster(nodes, [job]))["p"].wait_s[-1] == 2 * HOUR
+    nodes = cpu_nodes(1)
+    job = running(1, (nodes[0].name,), 16, 2 * HOUR, start_at=NOW - 600.0, predicted_run_s=360.0)
+    assert _waits(cluster_of(nodes, [job]))["p"].wait_s[-1] == 2 * HOUR
 
 
 def test_pending_jobs_ahead_hold_what_they_get_for_their_predicted_run() -> None:
-    nodes = _cpu_nodes(1)
-    running = _running(1, (nodes[0].name,), 16, HOUR)
-    ahead = _pending(2, 16, 600, predicted_run_s=900.0)
-    assert _waits(_cluster(nodes, [running, ahead]))["p"].wait_s[-1] == HOUR + 900.0
+    nodes = cpu_nodes(1)
+    jobs = [running(1, (nodes[0].name,), 16, HOUR), pending(2, 16, 600, predicted_run_s=900.0)]
+    assert _waits(cluster_of(nodes, jobs))["p"].wait_s[-1] == HOUR + 900.0
