@@ -14,7 +14,11 @@ import pytest
 from hetslurm.clock import FixedClock
 from hetslurm.cluster import Cluster, Gres, Node, Partition, QueuedJob
 from hetslurm.errors import SlurmError, SlurmRefused, SlurmUnavailable
+from hetslurm.estimates import estimate_waits, expected_starts
+from hetslurm.inventory import derive_pools
+from hetslurm.pool import WAIT_LENGTHS
 from hetslurm.sandbox import Sandbox
+from hetslurm.site import Site
 from hetslurm.slurm import JobUpdate, SlurmAdapter, choose_adapter, parse_record
 from hetslurm.slurm.commands import CommandAdapter
 from hetslurm.slurm.fake import FakeSlurm
@@ -237,6 +241,48 @@ def test_associations_come_with_users_and_their_default(accounting_slurm: Sandbo
     mine = [a for a in cluster.associations if a.user == "nobody" and a.account == "lab"]
     assert [a.is_default for a in mine] == [True]
     assert cluster.uids["nobody"] == 65534
+
+
+@pytest.mark.slurm
+def test_a_job_too_long_to_end_before_maintenance_is_estimated_to_start_after_it_as_slurm_says(
+    sandbox: Sandbox, commands: CommandAdapter
+) -> None:
+    common = ("-p", "gpu", "-N2", "--gres=gpu:a100:2", "--mem=100", "-o", "/dev/null")
+    keep = ("StartTime=now+600", "Duration=20", "Nodes=gpu1,gpu2", "Flags=MAINT,IGNORE_JOBS", "Users=root")
+    sandbox.run(["scontrol", "create", "reservation", "ReservationName=keep", *keep])
+    long = sandbox.submit(SCRIPT, "-t", "30", *common)
+    short = 0
+    try:
+        (reservation,) = commands.read_cluster().reservations
+        assert reservation.node_names == ("gpu1", "gpu2")
+        assert {"MAINT", "IGNORE_JOBS"} <= reservation.flags
+        assert reservation.end_at - reservation.start_at == 1200.0
+        cluster = _until(commands, lambda jobs: jobs[long].start_at is not None)
+        starts = expected_starts(derive_pools(cluster, Site()), cluster)
+        assert cluster.read_at + starts[long] == pytest.approx(reservation.end_at, abs=1.0)
+        told = next(job.start_at for job in cluster.jobs if job.job_id == long)
+        assert told == pytest.approx(reservation.end_at, abs=5.0)
+        # A limit that ends before it starts at once, here and there.
+        pools = {pool.name: pool for pool in estimate_waits(derive_pools(cluster, Site()), cluster)}
+        short = sandbox.submit(SCRIPT, "-t", "5", *common)
+        at_once = [5 * 60.0] * WAIT_LENGTHS
+        pools = {p.name: p for p in estimate_waits(tuple(pools.values()), cluster, lengths_s=at_once)}
+        assert pools["gpu"].wait_s[-1] == 0.0
+        _until(commands, lambda jobs: jobs[short].state == "RUNNING")
+    finally:
+        sandbox.run(["scancel", *(str(job) for job in (long, short) if job)], check=False)
+        sandbox.run(["scontrol", "delete", "reservation", "keep"], check=False)
+
+
+def _until(adapter: CommandAdapter, test: Callable[[dict[int, QueuedJob]], bool]) -> Cluster:
+    """The cluster as soon as its jobs are so; what never happens fails after a minute."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        cluster = adapter.read_cluster()
+        if test({job.job_id: job for job in cluster.jobs}):
+            return cluster
+        time.sleep(0.2)
+    raise AssertionError("it did not happen within a minute")
 
 
 def test_a_command_that_hangs_is_unavailable_when_its_time_is_up(

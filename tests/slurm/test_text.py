@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from hetslurm.cluster import UNLIMITED, Association, Gres
+from hetslurm.cluster import UNLIMITED, Association, Gres, Reservation
 from hetslurm.errors import SlurmError
 from hetslurm.slurm.accounting_text import parse_associations
 from hetslurm.slurm.job_text import QUEUE_COLUMNS, WIDEST, Columns, job_of_row
 from hetslurm.slurm.node_text import parse_nodes, parse_state
 from hetslurm.slurm.partition_text import parse_partitions, parse_settings
 from hetslurm.slurm.record import parse_record
+from hetslurm.slurm.reservation_text import parse_reservations
 from hetslurm.slurm.version import parse_version
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -176,3 +177,13 @@ def test_columns_grow_up_to_a_bound() -> None:
 def test_output_of_another_shape_is_refused() -> None:
     with pytest.raises(SlurmError):
         list(Columns(QUEUE_COLUMNS).rows(b"slurm says something else\n"))
+
+
+def test_reservations_are_read_with_their_nodes_flags_and_cpus_and_those_of_licenses_left_out() -> None:
+    found = {one.name: one for one in parse_reservations(_text("reservations.txt"))}
+    maint = frozenset({"MAINT", "IGNORE_JOBS", "SPEC_NODES"})
+    assert found["m"] == Reservation("m", 1795570325.0, 1795570925.0, ("cpu1", "cpu2"), maint, 32)
+    assert found["u"].flags == {"FLEX", "DAILY", "SPEC_NODES"}
+    assert (found["u2"].cpus, found["u2"].flags) == (4, {"OVERLAP"})
+    assert found.keys() == {"m", "u", "u2"}
+    assert list(parse_reservations("No reservations in the system\n")) == []
