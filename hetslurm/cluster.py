@@ -182,7 +182,7 @@ class Cluster:
     """All of the above at one instant.
 
     `uids` maps user names to uids (users of associations); `groups` maps a group's name to the uids of its
-    members, primary members included. `read_at` is Unix seconds.
+    members, primary members included. `read_at` is Unix seconds. `has_database`: there is a slurmdbd.
     """
 
     name: str
@@ -196,3 +196,4 @@ class Cluster:
     uids: dict[str, int] = field(default_factory=dict)
     groups: dict[str, frozenset[int]] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
+    has_database: bool = False

@@ -13,6 +13,7 @@ HetslurmError
 │   ├── BudgetExceeded   a cap would be broken: which one, by how much; nothing was reserved
 │   ├── NoReservation    nobody set money aside for this node or job: nothing is started
 │   └── LedgerError      the ledger cannot be read, written or trusted
+├── HistoryError         the history of runs cannot be read, written or trusted
 ├── ProbeError           a probe cannot look at its device, and why
 ├── PluginError          a built plugin does not fit the installed Slurm
 └── SandboxError         the sandbox cannot start, or something of it died
@@ -81,6 +82,17 @@ class NoReservation(BudgetError):
 
 class LedgerError(BudgetError):
     """The ledger of money cannot be used; money is then not spent."""
+
+
+class HistoryError(HetslurmError):
+    """The history of finished runs cannot be used; jobs are then placed by what their authors declare.
+
+    `damaged`: the file is broken, and opening it for writing sets it aside.
+    """
+
+    def __init__(self, message: str, *, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.damaged = damaged
 
 
 class ProbeError(HetslurmError):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hetslurm.clock import Clock
 from hetslurm.controller.audit import Audit
 from hetslurm.controller.baselines import BaselineStore
 from hetslurm.controller.burst import Burst
-from hetslurm.controller.cycle import NOTHING, Known
+from hetslurm.controller.cycle import Known
 from hetslurm.controller.decisions import DecisionLog
 from hetslurm.controller.drain_ledger import DrainLedger
 from hetslurm.controller.drains import Drains
+from hetslurm.controller.learning import Learning
 from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
 from hetslurm.controller.placer import Placer
@@ -36,10 +37,11 @@ class Hands:
     steering: Steering
     burst: Burst
     shadow: ShadowPricer
+    learning: Learning
 
     def known(self, site: Site) -> Known:
         """What was learned so far."""
-        return replace(NOTHING, shadow=self.shadow.prices(site))
+        return Known(estimates=self.learning.known(site), shadow=self.shadow.prices(site))
 
 
 def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Log, clock: Clock) -> Hands:
@@ -65,4 +67,6 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     stack.callback(burst.close)
     shadow = ShadowPricer(state_dir, log=log, clock=clock)
     stack.callback(shadow.close)
-    return Hands(placer, notes, watch, drains, steering, burst, shadow)
+    learning = Learning(adapter, state_dir, log=log, clock=clock)
+    stack.callback(learning.close)
+    return Hands(placer, notes, watch, drains, steering, burst, shadow, learning)

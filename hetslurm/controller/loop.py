@@ -17,6 +17,7 @@ from hetslurm.controller.burst_metrics import burst_status
 from hetslurm.controller.cycle import UNKNOWN, Plan, plan_cycle, slot_of
 from hetslurm.controller.drains import DrainReport
 from hetslurm.controller.hands import Hands, take_hands
+from hetslurm.controller.learning import learning_status
 from hetslurm.controller.lock import InstanceLock
 from hetslurm.controller.metrics import Facts, MetricsPage
 from hetslurm.controller.shadow import shadow_status
@@ -171,6 +172,7 @@ class Controller:
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
         )
         hands.shadow.cycle(site, plan, cluster, view)
+        hands.learning.follow(plan, cluster, site)
         # After the placer: what it places need not leave for the cloud.
         told = notices(hands.watch.board) if site.burst.policy else {}
         hands.burst.cycle(Scene(site, cluster, plan, view, told), site.cycle_s)
@@ -245,6 +247,7 @@ class Controller:
             config_error=self._file.error,
             burst=burst_status(hands.burst.facts),
             shadow=shadow_status(hands.shadow.facts),
+            history=learning_status(hands.learning.facts),
         )
         self._write_status()
         self._show_metrics(hands)
@@ -281,6 +284,7 @@ class Controller:
                 len(self._steered.steered),
                 hands.burst.facts,
                 hands.shadow.facts,
+                hands.learning.facts,
             )
         )
 

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from hetslurm.controller.burst import BurstFacts
 from hetslurm.controller.burst_metrics import burst_metrics
+from hetslurm.controller.learning import LearningFacts
 from hetslurm.controller.shadow import ShadowFacts
 from hetslurm.controller.status import Status
 from hetslurm.daemon.log import Log
@@ -43,6 +44,7 @@ class Facts:
     steered: int = 0
     burst: BurstFacts = field(default_factory=BurstFacts)
     shadow: ShadowFacts = ShadowFacts()
+    learning: LearningFacts = field(default_factory=LearningFacts)
 
 
 class MetricsPage(Collector):
@@ -105,6 +107,7 @@ class MetricsPage(Collector):
         )
         yield from burst_metrics(facts.burst)
         yield from shadow_metrics(facts.shadow)
+        yield from learning_metrics(facts.learning)
         if facts.plugin is not None:
             yield from plugin_metrics(facts.plugin)
 
@@ -200,6 +203,23 @@ def shadow_metrics(shadow: ShadowFacts) -> Iterator[Metric]:
         yield _gauge("hetslurm_shadow_solve_seconds", "how long it took", shadow.solve_s)
         yield _gauge("hetslurm_shadow_jobs", "jobs of the mix", shadow.jobs)
         yield _gauge("hetslurm_shadow_stretch_seconds", "work beyond its window", shadow.stretch_s)
+
+
+def learning_metrics(facts: LearningFacts) -> Iterator[Metric]:
+    """The history of runs, and what is learnt from it."""
+    if facts.source == "off":
+        return
+    yield _gauge("hetslurm_history_runs", "finished runs in the history", facts.stored)
+    yield _gauge("hetslurm_history_ready", "1 once all stored runs are learnt", float(facts.ready))
+    yield _gauge("hetslurm_history_estimates", "rows of run estimates that the snapshot gets", facts.rows)
+    yield _total("hetslurm_history_errors", "looks for ended runs that failed", facts.errors)
+    yield _total("hetslurm_history_jobs_lost", "jobs whose end nobody could tell", facts.lost)
+    for name, text, at in (
+        ("read", "when Slurm was last asked for ended runs", facts.read_at),
+        ("complete", "up to when slurmdbd has been read", facts.read_until),
+    ):
+        if at is not None:
+            yield _gauge(f"hetslurm_history_{name}_timestamp_seconds", text, at)
 
 
 def plugin_metrics(page: PluginStats) -> Iterator[Metric]:

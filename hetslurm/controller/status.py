@@ -39,6 +39,7 @@ class Status:
     stopping: bool = False
     burst: dict[str, Any] | None = None
     shadow: dict[str, Any] | None = None
+    history: dict[str, Any] | None = None
 
 
 def status_path(state_dir: Path) -> Path:

@@ -11,6 +11,15 @@ from hetslurm.errors import SlurmError, SlurmRefused
 from hetslurm.slurm.accounting_text import ASSOCIATION_FORMAT, parse_associations
 from hetslurm.slurm.controller_text import parse_node_updates, parse_started_at
 from hetslurm.slurm.directory import members_of_groups, uids_of_users
+from hetslurm.slurm.ended import ENDED_STATES, EndedJob
+from hetslurm.slurm.ended_text import (
+    ENDED_COLUMNS,
+    SACCT_FORMAT,
+    SEPARATOR,
+    ended_of_row,
+    parse_ended,
+    utc_time,
+)
 from hetslurm.slurm.job_text import DETAIL_COLUMNS, QUEUE_COLUMNS, Columns, detail_of_row, job_of_row
 from hetslurm.slurm.node_text import parse_node, parse_nodes
 from hetslurm.slurm.partition_text import Settings, parse_partitions, parse_settings
@@ -83,6 +92,7 @@ class CommandAdapter:
             uids=slow.uids,
             groups=self._read_groups(partitions),
             reservations=reservations,
+            has_database=slow.settings.has_database,
         )
 
     def installed_version(self) -> SlurmVersion:
@@ -102,6 +112,20 @@ class CommandAdapter:
                 return detail_of_row(found[0][0])
             columns = wider
         raise SlurmError("squeue cannot be read")  # pragma: no cover
+
+    def ended_between(self, since: float, until: float) -> tuple[EndedJob, ...]:
+        """See SlurmAdapter."""
+        text = self._text(
+            *("sacct", "--local", "--allusers", "--allocations", "--duplicates", "-nP"),
+            *(f"--delimiter={SEPARATOR}", "-S", utc_time(since), "-E", utc_time(until)),
+            *(f"--state={ENDED_STATES},RQ", "-o", SACCT_FORMAT),
+        )
+        return tuple(parse_ended(text))
+
+    def ended_lately(self) -> tuple[EndedJob, ...]:
+        """See SlurmAdapter."""
+        rows = self._read_rows(ENDED_COLUMNS, "-t", ENDED_STATES)
+        return tuple(job for fields in rows if (job := ended_of_row(fields)) is not None)
 
     def batch_script(self, job_id: int) -> bytes:
         """See SlurmAdapter. Only root, SlurmUser and the owner may read it."""
@@ -219,9 +243,12 @@ class CommandAdapter:
                 return
 
     def _read_queue(self) -> list[QueuedJob]:
-        """The queue; jobs with a value that was cut are read again, a few at a time, in wider columns."""
-        columns = Columns(QUEUE_COLUMNS)
-        rows = list(columns.rows(self._squeue(columns)))
+        return [job_of_row(fields) for fields in self._read_rows(QUEUE_COLUMNS)]
+
+    def _read_rows(self, widths: dict[str, int], *selected: str) -> list[dict[str, str]]:
+        """Jobs as squeue has them; those with a value that was cut are read again, in wider columns."""
+        columns = Columns(widths)
+        rows = list(columns.rows(self._squeue(columns, *selected)))
         at = {fields["JobID"]: n for n, (fields, _) in enumerate(rows)}
         cut = [fields["JobID"] for fields, is_cut in rows if is_cut]
         while cut and (wider := columns.wider()):
@@ -230,7 +257,7 @@ class CommandAdapter:
             for first in range(0, len(cut), _JOBS_A_CALL):
                 asked = ",".join(cut[first : first + _JOBS_A_CALL])
                 try:
-                    output = self._squeue(columns, "-j", asked)
+                    output = self._squeue(columns, *selected, "-j", asked)
                 except SlurmRefused:
                     continue  # all of them have gone
                 for fields, is_cut in columns.rows(output):
@@ -240,7 +267,7 @@ class CommandAdapter:
             cut = still
         gone = set(cut)
         # What is still cut, or vanished in between, cannot be trusted to be whole.
-        return [job_of_row(fields) for fields, is_cut in rows if not is_cut and fields["JobID"] not in gone]
+        return [fields for fields, is_cut in rows if not is_cut and fields["JobID"] not in gone]
 
     def _squeue(self, columns: Columns, *arguments: str) -> bytes:
         return self._run("squeue", "-a", "-h", "--local", "--noconvert", *arguments, "-O", columns.format)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from hetslurm.cluster import Cluster, Node, QueuedJob
 from hetslurm.errors import SlurmRefused, SlurmUnavailable
+from hetslurm.slurm.ended import EndedJob
 from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
 
 T = TypeVar("T")
@@ -33,7 +34,8 @@ class FakeSlurm:
     update or None). `released_priority` is what a released job gets. `user` is who changes nodes, `now`
     when (Unix seconds), `node_updates` how many such changes there were. `told` are the texts and signals
     that jobs got, `required` what ReqNodeList says of a job, `restarts` how often it ran before,
-    `addresses` where nodes were said to be.
+    `addresses` where nodes were said to be. `ended` are runs that are over: `in_database` what slurmdbd knows
+    of, while `database_is_down` is not set.
     """
 
     cluster: Cluster
@@ -49,6 +51,9 @@ class FakeSlurm:
     required: dict[int, tuple[str, ...]] = field(default_factory=dict)
     restarts: dict[int, int] = field(default_factory=dict)
     addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ended: list[EndedJob] = field(default_factory=list)
+    in_database: list[EndedJob] = field(default_factory=list)
+    database_is_down: bool = False
 
     def read_cluster(self) -> Cluster:
         """See SlurmAdapter."""
@@ -63,6 +68,19 @@ class FakeSlurm:
             required_nodes=",".join(self.required.get(job_id, ())),
             restarts=self.restarts.get(job_id, 0),
         )
+
+    def ended_between(self, since: float, until: float) -> tuple[EndedJob, ...]:
+        """See SlurmAdapter."""
+        if self.database_is_down or not self.cluster.has_database:
+            raise SlurmUnavailable("slurmdbd: Connection refused")
+        return tuple(
+            job for job in self.in_database if int(since) <= int(job.start_at + job.run_s) <= int(until)
+        )
+
+    def ended_lately(self) -> tuple[EndedJob, ...]:
+        """See SlurmAdapter."""
+        self._answer()
+        return tuple(self.ended)
 
     def batch_script(self, job_id: int) -> bytes:
         """See SlurmAdapter."""

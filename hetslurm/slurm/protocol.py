@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from hetslurm.cluster import Cluster, Gres, Node, QueuedJob
+from hetslurm.slurm.ended import EndedJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,17 @@ class SlurmAdapter(Protocol):
 
     def read_job(self, job_id: int) -> JobDetail:
         """One job that slurmctld still knows, finished or not."""
+        ...
+
+    def ended_between(self, since: float, until: float) -> tuple[EndedJob, ...]:
+        """Runs that slurmdbd says ended from `since` to `until` (Unix seconds), in no order.
+
+        SlurmUnavailable: there is no slurmdbd, or it does not answer.
+        """
+        ...
+
+    def ended_lately(self) -> tuple[EndedJob, ...]:
+        """The last run of every job that is over and that slurmctld still remembers (for MinJobAge)."""
         ...
 
     def batch_script(self, job_id: int) -> bytes:

@@ -20,6 +20,7 @@ from typing import Any
 from hetslurm.cluster import Cluster, Gres, Node, QueuedJob
 from hetslurm.errors import SlurmError, SlurmUnavailable
 from hetslurm.slurm.commands import CommandAdapter
+from hetslurm.slurm.ended import EndedJob
 from hetslurm.slurm.gres import parse_gres
 from hetslurm.slurm.hostlist import expand_hostlist
 from hetslurm.slurm.job_text import count_array_tasks
@@ -71,6 +72,14 @@ class PyslurmAdapter:
     def read_job(self, job_id: int) -> JobDetail:
         """See SlurmAdapter."""
         return self.commands.read_job(job_id)
+
+    def ended_between(self, since: float, until: float) -> tuple[EndedJob, ...]:
+        """See SlurmAdapter."""
+        return self.commands.ended_between(since, until)
+
+    def ended_lately(self) -> tuple[EndedJob, ...]:
+        """See SlurmAdapter."""
+        return self.commands.ended_lately()
 
     def batch_script(self, job_id: int) -> bytes:
         """See SlurmAdapter."""

@@ -44,7 +44,8 @@ def run_slurm(
     SlurmRefused with Slurm's words for any other failure, SlurmError when the command is not installed.
     """
     # PATH, HOME and the like stay; what would change the form of the output does not.
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SCONTROL_", "SACCTMGR_"))}
+    ours = ("SQUEUE_", "SCONTROL_", "SACCT_", "SACCTMGR_")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     env |= {"LC_ALL": "C", "SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "TZ": "UTC"}
     env.pop("SLURM_CLUSTERS", None)
     if slurm_conf:
