@@ -11,6 +11,7 @@ from typing import Any
 
 FIGURES = {
     "kernel_speedup": "bench.kernel",
+    "rescore_ms": "bench.rescore",
     "submit_rpc_ratio": "bench.submit",
     "decision_us": "bench.decision",
     "bus_ratio": "bench.bus",

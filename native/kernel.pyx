@@ -111,6 +111,18 @@ cdef class View:
         return self.view.slot.default_objective
 
     @property
+    def resolves_as(self):
+        """What resolve() takes from a view, as bytes: its records hold for all views that give the same."""
+        cdef size_t i
+        cdef const het_view *view = &self.view
+        cdef list parts = [(<const char *>view.slot.preset)[:sizeof(view.slot.preset)],
+                           (<const char *>&view.slot.default_objective)[:sizeof(uint32_t)],
+                           (<const char *>view.cls.kind)[:view.n_classes * sizeof(uint64_t)]]
+        for i in range(view.n_sites):
+            parts.append((view.str + view.site.prefix[i]) + b"\0")
+        return b"".join(parts)
+
+    @property
     def order(self):
         """What order_points() takes beside a run: (points, shortest, longest); 0 points: no order is asked for."""
         return (self.view.slot.order_points, self.view.slot.order_short_s, self.view.slot.order_long_s)
@@ -179,7 +191,7 @@ def admit(View view not None, authors not None, nodes=None):
 
 cdef object jobs_of(View view, jobs, alts, rows):
     """The job records, or ValueError when one points outside of alts or rows."""
-    jobs = np.array(jobs, dtype=JOB_DTYPE, order="C", ndmin=1)
+    jobs = np.ascontiguousarray(jobs, dtype=JOB_DTYPE)
     if rows.ndim != 2 or rows.shape[1] != view.view.n_pools:
         raise ValueError(f"rows have shape {rows.shape}; the view has {view.view.n_pools} pools")
     ends = jobs["first_alt"].astype(np.uint64) + jobs["n_alts"]
@@ -247,7 +259,7 @@ def score_batch(View view not None, jobs not None, alts not None, rows not None,
     jobs: JOB_DTYPE[n_jobs]; alts: ALT_DTYPE, which jobs index by first_alt and n_alts; rows: uint32[n_rows, n_pools] from
     admit(); backlog: (units, unit_s) per pool, or None. Runs without the GIL on `threads` threads.
     """
-    alts = np.array(alts, dtype=ALT_DTYPE, order="C", ndmin=1)
+    alts = np.ascontiguousarray(alts, dtype=ALT_DTYPE)
     rows = np.ascontiguousarray(rows, dtype=np.uint32)
     jobs = jobs_of(view, jobs, alts, rows)
     choices = np.zeros(len(jobs), dtype=CHOICE_DTYPE)
@@ -279,7 +291,7 @@ def rescore(View view not None, jobs not None, alts not None, rows not None, pla
     seconds it has left to wait there; below 0: what a new job would wait. The terms are of that pair, its score on the
     scale of the choice's, 0 where no pair suits; without a place, or on a pool of another kind, the reasons are KIND alone.
     """
-    alts = np.array(alts, dtype=ALT_DTYPE, order="C", ndmin=1)
+    alts = np.ascontiguousarray(alts, dtype=ALT_DTYPE)
     rows = np.ascontiguousarray(rows, dtype=np.uint32)
     jobs = jobs_of(view, jobs, alts, rows)
     places = np.array(places, dtype=PLACE_DTYPE, order="C", ndmin=1)
@@ -314,7 +326,7 @@ def rescore(View view not None, jobs not None, alts not None, rows not None, pla
 
 def score_order(View view not None, jobs not None, alts not None, rows not None):
     """Choose for each job by its author's order alone, as a stale snapshot allows: CHOICE_DTYPE[n_jobs]."""
-    alts = np.array(alts, dtype=ALT_DTYPE, order="C", ndmin=1)
+    alts = np.ascontiguousarray(alts, dtype=ALT_DTYPE)
     rows = np.ascontiguousarray(rows, dtype=np.uint32)
     jobs = jobs_of(view, jobs, alts, rows)
     choices = np.zeros(len(jobs), dtype=CHOICE_DTYPE)
@@ -337,7 +349,7 @@ def score_order(View view not None, jobs not None, alts not None, rows not None)
 
 def explain(View view not None, job not None, alts not None, row not None, backlog=None):
     """(TERMS_DTYPE[n_alts, n_pools], CHOICE_DTYPE) of one job: every term of every pair, and what is chosen."""
-    alts = np.array(alts, dtype=ALT_DTYPE, order="C", ndmin=1)
+    alts = np.ascontiguousarray(alts, dtype=ALT_DTYPE)
     rows = np.ascontiguousarray(row, dtype=np.uint32).reshape(1, -1)
     jobs = np.array(job, dtype=JOB_DTYPE, order="C", ndmin=1)
     jobs["row"] = 0

@@ -37,14 +37,10 @@ cdef object one_record(const void *data, size_t size, dtype):
     return np.frombuffer((<const char *>data)[:size], dtype=dtype)[0].copy()
 
 
-def resolve(View view not None, request not None, asked not None, int64_t now):
-    """(author, nodes, job, alts) of one request: an AUTHOR_DTYPE, hashes of named nodes, a JOB_DTYPE, ALT_DTYPE[n].
-
-    request: hetslurm.job.Request; asked: hetslurm.placement.Asked; now: Unix seconds, for absolute deadlines.
-    """
+cdef object resolve_one(View view, object request, object asked, int64_t now, het_resolved *resolved):
+    """Fill *resolved; gives the hashes of the nodes that --nodelist named."""
     cdef het_request wanted
     cdef het_asked fixed
-    cdef het_resolved resolved
     cdef list keep = []
     fill_request(request, &wanted)
     memset(&fixed, 0, sizeof(fixed))
@@ -62,13 +58,55 @@ def resolve(View view not None, request not None, asked not None, int64_t now):
     fixed.mem_mb = asked.mem_mb
     fixed.limit_min = asked.limit_min
     fixed.n_tasks = asked.n_tasks
-    nodes = np.array([name_hash(name) for name in asked.node_names], dtype=np.uint64)
-    het_resolve(&view.view, &wanted, &fixed, now, &resolved)
+    het_resolve(&view.view, &wanted, &fixed, now, resolved)
+    nodes = [name_hash(name) for name in asked.node_names]
     resolved.author.node = NULL  # admit() takes the hashes beside the record
     resolved.author.n_nodes = <uint32_t>len(nodes)
+    return nodes
+
+
+def resolve(View view not None, request not None, asked not None, int64_t now):
+    """(author, nodes, job, alts) of one request: an AUTHOR_DTYPE, hashes of named nodes, a JOB_DTYPE, ALT_DTYPE[n].
+
+    request: hetslurm.job.Request; asked: hetslurm.placement.Asked; now: Unix seconds, for absolute deadlines.
+    """
+    cdef het_resolved resolved
+    nodes = np.array(resolve_one(view, request, asked, now, &resolved), dtype=np.uint64)
     alts = np.frombuffer((<const char *>resolved.alt)[:resolved.job.n_alts * sizeof(het_alt)], dtype=ALT_DTYPE).copy()
     return (one_record(&resolved.author, sizeof(het_author), AUTHOR_DTYPE), nodes,
             one_record(&resolved.job, sizeof(het_job), JOB_DTYPE), alts)
+
+
+def resolve_batch(View view not None, wanted not None, int64_t now, dict authors not None, uint32_t first_alt=0):
+    """(JOB_DTYPE[n], ALT_DTYPE[all]) of n pairs (request, asked), as resolve() takes them.
+
+    `authors` maps what an author is, as bytes that authors_of() reads, to his row; new ones are added. The jobs' rows are
+    of it, and their first_alt counts from `first_alt`.
+    """
+    cdef het_resolved resolved
+    cdef uint32_t at = first_alt
+    cdef list jobs = [], alts = []
+    for request, asked in wanted:
+        nodes = resolve_one(view, request, asked, now, &resolved)
+        author = (<const char *>&resolved.author)[:sizeof(het_author)]
+        if nodes:
+            author += np.array(nodes, dtype=np.uint64).tobytes()
+        row = authors.get(author)
+        if row is None:
+            row = authors[author] = len(authors)
+        resolved.job.row = row
+        resolved.job.first_alt = at
+        at += resolved.job.n_alts
+        jobs.append((<const char *>&resolved.job)[:sizeof(het_job)])
+        alts.append((<const char *>resolved.alt)[:resolved.job.n_alts * sizeof(het_alt)])
+    return np.frombuffer(b"".join(jobs), dtype=JOB_DTYPE), np.frombuffer(b"".join(alts), dtype=ALT_DTYPE)
+
+
+def authors_of(keys):
+    """(AUTHOR_DTYPE[n], the hashes of the nodes that each named) from resolve_batch()'s keys, for admit()."""
+    cdef size_t size = sizeof(het_author)
+    records = np.frombuffer(b"".join([key[:size] for key in keys]), dtype=AUTHOR_DTYPE)
+    return records, [np.frombuffer(key[size:], dtype=np.uint64) for key in keys]
 
 
 cdef uint64_t name_hash(str name):
