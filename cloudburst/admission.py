@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from hetslurm.cloudburst.policy import Spill
 from hetslurm.cluster import UNLIMITED, Gres, QueuedJob
 from hetslurm.job import Request
-
-# Releases in which a job was seen to change its GRES, and to lose it.
-OTHER_GRES = (24, 11, 0)
-NO_GRES = (26, 5, 0)
+from hetslurm.rebinding.capability import Holding, Moves
 
 
 def asks(request: Request) -> str:
@@ -82,16 +79,9 @@ def trigger(spill: Spill, request: Request, *, wait_s: float, depth: int, finish
 def why_unmovable(version: tuple[int, int, int], have: Sequence[Gres], want: Sequence[Gres]) -> str:
     """Why a pending job cannot get from these GRES to those by an update in this release; "": it can.
 
-    See the matrix of moves in docs/burst.md: what a release was not seen to do is not tried.
+    Cloud nodes have neither fillers nor dummies, so that only what the release does by itself counts.
     """
-    had = {(gres.name, gres.type) for gres in have if gres.count}
-    wanted = {(gres.name, gres.type) for gres in want if gres.count}
-    if had <= wanted:
-        return ""
-    release = f"Slurm {version[0]}.{version[1]:02}"
-    if not wanted:
-        return "" if version >= NO_GRES else f"{release} cannot take its {_words(had)} away"
-    return "" if version >= OTHER_GRES else f"{release} cannot change its {_words(had)} into {_words(wanted)}"
+    return Moves(version).way(Holding(tuple(have)), want, "").why
 
 
 def limit_of(job: QueuedJob, new_limit_min: int | None) -> float | None:
@@ -109,7 +99,3 @@ def show_s(seconds: float) -> str:
     if hours < 48:
         return f"{hours}h{minutes:02}m"
     return f"{hours // 24}d{hours % 24}h"
-
-
-def _words(gres: set[tuple[str, str]]) -> str:
-    return ", ".join(sorted(":".join(filter(None, one)) for one in gres))

@@ -117,6 +117,7 @@ class QueuedJob:
     `gres` is per node. Times are Unix seconds; None: Slurm does not say. `admin_comment` is as stored.
     `predicted_run_s` is the run time that hetslurm placed it with, seconds; None for other people's jobs.
     `het_offset` counts the components of a heterogeneous job from 0; None: it is no such component.
+    `gres_per_job`: it asked for (some of) its GRES in all, as `--gpus` does.
     """
 
     job_id: int
@@ -143,6 +144,7 @@ class QueuedJob:
     array_job_id: int | None = None
     array_task: str = ""
     het_offset: int | None = None
+    gres_per_job: bool = False
 
     @property
     def leads_het_job(self) -> bool:

@@ -30,7 +30,8 @@ PRESETS: dict[str, Weights] = {
 class PoolFacts:
     """Facts of the pools that match; None leaves what a less exact entry or the default says.
 
-    `partition`, `kind`, `type` "" match all; the entry that names most wins, field by field.
+    `partition`, `kind`, `type` "" match all; the entry that names most wins, field by field. `dummy` devices
+    are none: they let a job keep a GRES that Slurm 22.05 cannot take away (docs/rebinding-slurm.md).
     """
 
     partition: str = ""
@@ -42,6 +43,7 @@ class PoolFacts:
     startup_s: float | None = None
     ignore: bool | None = None
     bitstream_s: float | None = None
+    dummy: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ class RebindSite:
 
     A job moves when it would be done at least `min_gain_s` and `min_gain` (a share of what is left until it
     is done) sooner by its own objective, after hysteresis; not before it is `settle_s` old, at most
-    `moves_per_minute` jobs a minute and `moves_per_job` times.
+    `moves_per_minute` jobs a minute and `moves_per_job` times. `filler_gres`: a count-only GRES that cpu
+    nodes have so that a job may leave its devices (docs/rebinding-slurm.md).
     """
 
     mode: str = "advise"
@@ -190,6 +193,7 @@ class RebindSite:
     settle_s: float = 10.0
     moves_per_minute: float = 120.0
     moves_per_job: int = 20
+    filler_gres: str = "slot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,3 +259,10 @@ class Site:
     shadow: ShadowSite = ShadowSite()
     order: OrderSite = OrderSite()
     trace: TraceSite = TraceSite()
+
+    def is_dummy(self, partition: str, kind: str, type_: str) -> bool:
+        """Whether the site says that these devices of the partition's nodes are none."""
+        return any(
+            one.dummy and one.partition == partition and one.kind == kind and one.type in ("", type_)
+            for one in self.pools
+        )

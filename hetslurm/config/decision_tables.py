@@ -33,6 +33,7 @@ def read_rebind(table: Table) -> RebindSite:
             "moves_per_minute", default.moves_per_minute, low=0, high=1e5, above=True
         ),
         moves_per_job=int(table.number("moves_per_job", default.moves_per_job, low=1, high=1e6)),
+        filler_gres=table.text("filler_gres", default.filler_gres),
     )
     table.done()
     return site

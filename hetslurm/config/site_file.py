@@ -140,8 +140,13 @@ def _pool(table: Table) -> PoolFacts:
         startup_s=table.maybe_number("startup_s", low=0, high=DAY_S),
         bitstream_s=table.maybe_number("bitstream_s", low=0, high=DAY_S),
         ignore=table.maybe_flag("ignore"),
+        dummy=table.maybe_flag("dummy"),
     )
     table.done()
+    if facts.dummy and not (facts.partition and facts.kind not in ("", "cpu")):
+        table.refuse(
+            "dummy", 'expected partition and kind beside it, such as partition = "cpu", kind = "gpu"'
+        )
     if facts.type and facts.kind in ("", "cpu"):
         table.refuse("type", 'expected a kind such as "gpu" beside it: cpu pools have no type')
     return facts

@@ -39,7 +39,7 @@ def derive_pools(cluster: Cluster, site: Site) -> list[Pool]:
 def _pools_of(partition: Partition, nodes: Sequence[Node], site: Site) -> Iterator[Pool]:
     shapes: dict[_Shape, list[Node]] = {}
     for node in nodes:
-        devices = (g for g in node.gres if g.count > 0 and g.name not in site.resource_gres)
+        devices = (g for g in node.gres if g.count > 0 and _is_device(g, partition.name, site))
         gres = tuple(sorted(devices, key=lambda g: (g.name, g.type)))
         shapes.setdefault((gres, node.cpus, node.mem_mb, node.features), []).append(node)
     for shape in sorted(shapes, key=_order_of_shapes):
@@ -51,6 +51,10 @@ def _pools_of(partition: Partition, nodes: Sequence[Node], site: Site) -> Iterat
             facts = facts_of(site.pools, partition.name, kind, type_)
             if not facts.ignore:
                 yield with_facts(_pool(partition, shapes[shape], kind, type_, count), facts)
+
+
+def _is_device(gres: Gres, partition: str, site: Site) -> bool:
+    return gres.name not in site.resource_gres and not site.is_dummy(partition, gres.name, gres.type)
 
 
 def _order_of_shapes(shape: _Shape) -> tuple[list[tuple[str, str, int]], int, int, list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hetslurm.health.rules import RULES
-from hetslurm.sandbox import accounting, cloud
+from hetslurm.sandbox import accounting, cloud, moving
 from hetslurm.sandbox.layout import Layout
 from hetslurm.sandbox.spec import NodeGroup, Spec
 
@@ -82,19 +82,19 @@ def slurm_conf(spec: Spec, layout: Layout, host: Host) -> str:
             "JobSubmitPlugins=hetslurm",
             f"PlugStackConfig={layout.root}/plugstack.conf",
         ]
-    kinds = sorted({group.kind for group in all_groups(spec) if group.devices})
+    kinds = sorted({one.name for group in all_groups(spec) for one in moving.gres_of(spec, group)})
     if kinds:
         lines.append(f"GresTypes={','.join(kinds)}")
     lines += spec.slurm_conf
     for group in spec.groups:
-        lines += [_node_line(group, name, host) for name in group.node_names()]
+        lines += [_node_line(spec, group, name, host) for name in group.node_names()]
     lines += [_partition_line(spec, group, is_default=i == 0) for i, group in enumerate(spec.groups)]
     lines += spec.extra_partitions
     if spec.cloud:
         lines = cloud.add_to_slurm_conf(lines, spec, layout, host.version)
         for clouds in spec.cloud:
             group = clouds.as_nodes()
-            lines += [_node_line(group, name, host, state="CLOUD") for name in group.node_names()]
+            lines += [_node_line(spec, group, name, host, state="CLOUD") for name in group.node_names()]
         lines += cloud.partition_lines(spec, layout, host.version)
     return "\n".join(filter(None, lines)) + "\n"
 
@@ -104,12 +104,12 @@ def all_groups(spec: Spec) -> tuple[NodeGroup, ...]:
     return (*spec.groups, *(group.as_nodes() for group in spec.cloud))
 
 
-def _node_line(group: NodeGroup, name: str, host: Host, *, state: str = "UNKNOWN") -> str:
+def _node_line(spec: Spec, group: NodeGroup, name: str, host: Host, *, state: str = "UNKNOWN") -> str:
     words = [
         f"NodeName={name} NodeHostname={host.name} NodeAddr=127.0.0.1 Port={host.ports[name]}",
         f"CPUs={group.cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={group.cpus} ThreadsPerCore=1",
         f"RealMemory={group.mem_mb}",
-        f"Gres={group.gres}" if group.gres else "",
+        f"Gres={','.join(one.words for one in gres)}" if (gres := moving.gres_of(spec, group)) else "",
         f"Feature={','.join(group.features)}" if group.features else "",
         f"State={state}",
     ]
@@ -128,16 +128,16 @@ def _partition_line(spec: Spec, group: NodeGroup, *, is_default: bool) -> str:
 
 def gres_conf(spec: Spec, host: Host) -> str:
     """gres.conf: GPUs need character devices, or SLURM_JOB_GPUS stays empty; other kinds are counted."""
-    lines = []
-    for group in all_groups(spec):
-        for name in group.node_names() if group.devices else ():
-            type_ = f" Type={group.type}" if group.type else ""
-            if group.kind == "gpu":
-                files = [host.devices[i % len(host.devices)] for i in range(group.devices)]
-                lines += [f"NodeName={name} Name=gpu{type_} File={path}" for path in files]
-            else:
-                lines.append(f"NodeName={name} Name={group.kind}{type_} Count={group.devices}")
-    return "\n".join(lines) + "\n"
+    return (
+        "\n".join(
+            line
+            for group in all_groups(spec)
+            for gres in moving.gres_of(spec, group)
+            for name in group.node_names()
+            for line in gres.conf_lines(name, host.devices)
+        )
+        + "\n"
+    )
 
 
 def cgroup_conf(host: Host) -> str:
@@ -153,7 +153,7 @@ def plugstack_conf(layout: Layout) -> str:
 def job_submit_conf(spec: Spec, layout: Layout) -> str:
     """job_submit_hetslurm.conf, which the plugin reads beside slurm.conf."""
     own = f"Snapshot={layout.snapshot}\nStats={layout.stats}\nOnAbsent={spec.on_absent}\n"
-    return own + cloud.cloud_partitions(spec)
+    return own + cloud.cloud_partitions(spec) + moving.dummy_gres(spec)
 
 
 def slurmdbd_conf(layout: Layout, host: Host) -> str:
@@ -191,7 +191,7 @@ path = "{layout.snapshot}"
 max_age_s = {spec.snapshot_max_age_s}
 on_absent = "{spec.on_absent}"
 
-{_burst_table(spec, layout)}{spec.config_toml}"""
+{_burst_table(spec, layout)}{moving.dummy_pools(spec)}{spec.config_toml}"""
 
 
 def _burst_table(spec: Spec, layout: Layout) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hetslurm.errors import SandboxError
-from hetslurm.sandbox import accounting, agents, cloud, conf, folder, process, state
+from hetslurm.sandbox import accounting, agents, cloud, conf, folder, moving, process, state
 from hetslurm.sandbox.client import Client
 from hetslurm.sandbox.commands import agent_command
 from hetslurm.sandbox.layout import Layout, closed_folder
@@ -309,7 +309,7 @@ def _contents(spec: Spec, layout: Layout, host: conf.Host) -> tuple[dict[str, st
     }
     if spec.cloud:
         files["burst.toml"] = cloud.burst_toml(spec, layout)
-    if any(group.devices for group in conf.all_groups(spec)):
+    if any(moving.gres_of(spec, group) for group in conf.all_groups(spec)):
         files["gres.conf"] = conf.gres_conf(spec, host)
     if spec.plugins:
         files["plugstack.conf"] = conf.plugstack_conf(layout)

@@ -89,6 +89,9 @@ class Spec:
 
     `cloud` nodes are the local provider's instances, or those of the first [provider.NAME] that `burst_toml`
     has. That is the rest of burst.toml: caps, spill, retry; without a cap, the site's is 100 a day.
+
+    What helps pending jobs to move (docs/rebinding-slurm.md): with `filler`, cpu nodes have a count-only GRES
+    `slot`; with `dummies`, every node has every other group's devices as dummies.
     """
 
     groups: tuple[NodeGroup, ...]
@@ -107,6 +110,8 @@ class Spec:
     start_slurmd: bool = True
     cloud: tuple[CloudGroup, ...] = ()
     burst_toml: str = ""
+    filler: bool = False
+    dummies: bool = False
 
 
 def parse_nodes(text: str, *, cpus: int = 16, mem_mb: int = 64_000) -> tuple[NodeGroup, ...]:

@@ -64,6 +64,10 @@ def differences(update: JobUpdate, job: QueuedJob) -> list[str]:
             g.name == gres.name and g.type in ("", gres.type) and g.count == gres.count for g in job.gres
         ):
             found.append(f"gres is {job.gres}, without {gres.name}:{gres.type}:{gres.count}")
+    if update.gres or update.clear_gres:
+        asked = {gres.name for gres in update.gres or ()}
+        if left := tuple(g for g in job.gres if g.name not in asked):
+            found.append(f"gres is {job.gres}, still with {', '.join(g.name for g in left)}")
     cpus = (update.cpus_per_node or 0) * max(1, job.nodes)
     if job.cpus < cpus:
         found.append(f"cpus are {job.cpus}, fewer than {cpus}")

@@ -142,6 +142,7 @@ def job_of_row(fields: dict[str, str]) -> QueuedJob:
         else None,
         array_task=_text(array),
         het_offset=int(offset) if (offset := fields["HetJobOffset"]).isdigit() else None,
+        gres_per_job=bool(parse_gres(fields["tres-per-job"])),
     )
 
 

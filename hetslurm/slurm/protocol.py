@@ -39,8 +39,9 @@ class JobUpdate:
     `gres` is per node, `mem_mb_per_node` MiB, `cpus_per_node` what each node must give, `tasks` all of
     the job's. Where the count of cpus or nodes changes, give `nodes`, `tasks`, `cpus_per_task` and
     `cpus_per_node` together: Slurm derives none of them from another (22.05: cpus_per_task alone changes
-    only the environment). An empty `gres` means none, and can only be had by a job that never asked for
-    any (see `hetslurm.slurm.update`). `node_names` are the nodes that it must get; an empty one: any.
+    only the environment). An empty `gres` means none, for a job that has none already; `clear_gres` takes
+    what it has away before `gres` is set, which only some releases really do (see `hetslurm.slurm.update` and
+    `hetslurm.rebinding.capability`). `node_names` are the nodes that it must get; an empty one: any.
     `start_now` takes away the delay that Slurm puts before the next run of a requeued job. The time limit
     of a running job may be changed too.
     """
@@ -57,6 +58,7 @@ class JobUpdate:
     qos: str | None = None
     node_names: tuple[str, ...] | None = None
     start_now: bool = False
+    clear_gres: bool = False
 
 
 class PowerDown(StrEnum):

@@ -4,9 +4,12 @@ Measured on 22.05.8, from inside the jobs: a held job without GRES goes to GPU, 
 `Partition Gres NumNodes NumTasks NumCPUs CPUsPerTask MinCPUsNode MinMemoryNode TimeLimit` in one request,
 and gets exactly that. `CPUsPerTask` alone leaves the allocation as it was; without `MinCPUsNode` a job of
 several nodes that never said `-c` gets one cpu on all but the first. `Gres=` (empty) is refused ("Invalid
-Trackable RESource") although the rest of the request takes effect, and a job that has a GRES keeps it: so
-none is never written. `Gres=` takes `gpu:a100:1` in every release: scontrol adds the prefix that its own
-release wants.
+Trackable RESource") although the rest of the request takes effect: so it is never written. `Gres=` takes
+`gpu:a100:1` in every release: scontrol adds the prefix that its own release wants.
+
+What a job has is taken away by `TresPerNode= TresPerJob=`, which are no error where there is nothing to take.
+22.05 then asks for 0 of it (`JOB_GRES=gpu:a100:0`), on nodes that have it; said beside a `Gres=`, they leave
+the old one there (`TresPerNode=,gres:fpga:u250:1`), so they are a request of their own then.
 
 Of a heterogeneous job's components, each is changed under its own id but the first: there the id means all,
 and `ID+0` that one. scontrol takes no `NumNodes` with `ID+0`, nor with the id that means all.
@@ -39,8 +42,7 @@ HET_LEADER = "the first component of a heterogeneous job"
 def _settings(update: JobUpdate) -> Iterator[tuple[str, object]]:
     if update.partition is not None:
         yield "Partition", update.partition
-    if update.gres:
-        yield "Gres", render_gres(update.gres)
+    yield from _gres(update)
     if update.nodes is not None:
         yield "NumNodes", f"{update.nodes}-{update.nodes}"
     if update.node_names is not None:
@@ -61,3 +63,11 @@ def _settings(update: JobUpdate) -> Iterator[tuple[str, object]]:
         yield "QOS", update.qos
     if update.admin_comment is not None:
         yield "AdminComment", update.admin_comment
+
+
+def _gres(update: JobUpdate) -> Iterator[tuple[str, object]]:
+    if update.gres:
+        yield "Gres", render_gres(update.gres)
+    elif update.clear_gres:
+        yield "TresPerNode", ""
+        yield "TresPerJob", ""
