@@ -27,6 +27,7 @@ COMMANDS = (
     "burst",
     "budget",
     "report",
+    "history",
 )
 
 
