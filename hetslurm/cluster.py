@@ -153,6 +153,20 @@ class QueuedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorityRules:
+    """How Slurm makes a job's priority. `weight_age` is what a job gets that waited `max_age_s` or longer."""
+
+    type: str = "priority/basic"
+    weight_age: int = 0
+    max_age_s: float = 7 * 86400.0
+
+    @property
+    def has_factors(self) -> bool:
+        """Multifactor priority: a site's factor counts, and so does age."""
+        return self.type == "priority/multifactor"
+
+
+@dataclass(frozen=True, slots=True)
 class Association:
     """One row of the accounting database's associations. `partition` "" is any."""
 

@@ -17,6 +17,7 @@ from hetslurm.controller.drains import Drains
 from hetslurm.controller.learning import Learning
 from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
+from hetslurm.controller.order import Ordering
 from hetslurm.controller.placer import Placer
 from hetslurm.controller.shadow import ShadowPricer
 from hetslurm.controller.steering import Steering
@@ -38,6 +39,7 @@ class Hands:
     burst: Burst
     shadow: ShadowPricer
     learning: Learning
+    order: Ordering
 
     def known(self, site: Site) -> Known:
         """What was learned so far."""
@@ -69,4 +71,5 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     stack.callback(shadow.close)
     learning = Learning(adapter, state_dir, log=log, clock=clock)
     stack.callback(learning.close)
-    return Hands(placer, notes, watch, drains, steering, burst, shadow, learning)
+    order = Ordering(adapter, audit, state_dir, log=log, clock=clock)
+    return Hands(placer, notes, watch, drains, steering, burst, shadow, learning, order)

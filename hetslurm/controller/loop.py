@@ -20,6 +20,8 @@ from hetslurm.controller.hands import Hands, take_hands
 from hetslurm.controller.learning import learning_status
 from hetslurm.controller.lock import InstanceLock
 from hetslurm.controller.metrics import Facts, MetricsPage
+from hetslurm.controller.order import order_status
+from hetslurm.controller.order_rules import as_published
 from hetslurm.controller.shadow import shadow_status
 from hetslurm.controller.status import Status, write_status
 from hetslurm.controller.steering import SteerReport
@@ -133,6 +135,8 @@ class Controller:
         with self._stop.interruptible():
             cluster = self._adapter.read_cluster()
             judgement = hands.watch.look(cluster, site)
+            order = hands.order.in_force(site.order)
+            site = replace(site, order=as_published(order, site.order))
             plan = plan_cycle(cluster, site, judgement, hands.burst.partitions(site), hands.known(site))
         writer = self._writer_at(site.snapshot_path)
         now = self._clock.now()
@@ -171,6 +175,7 @@ class Controller:
         hands.notes.note(
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
         )
+        hands.order.apply(order, plan.recorded, until=self._clock.monotonic() + site.cycle_s)
         hands.shadow.cycle(site, plan, cluster, view)
         hands.learning.follow(plan, cluster, site)
         # After the placer: what it places need not leave for the cloud.
@@ -247,6 +252,7 @@ class Controller:
             config_error=self._file.error,
             burst=burst_status(hands.burst.facts),
             shadow=shadow_status(hands.shadow.facts),
+            order=order_status(hands.order.facts),
             history=learning_status(hands.learning.facts),
         )
         self._write_status()

@@ -16,7 +16,7 @@ from hetslurm.daemon.log import Log
 from hetslurm.daemon.stop import Stop
 from hetslurm.errors import DirectiveError, SlurmError, SlurmUnavailable
 from hetslurm.native import parser
-from hetslurm.native.kernel import View
+from hetslurm.native.kernel import View, order_points
 from hetslurm.placement import Candidate, Decision, Tier
 from hetslurm.scoring import decide
 from hetslurm.slurm.asked import asked_of, since_submit
@@ -114,7 +114,7 @@ class Placer:
         if chosen is None:
             self._refuse(one, "no pool can run it: " + "; ".join(decision.reasons))
             return False
-        update = bind(request, asked, one.record.pins, chosen)
+        update = _ordered(bind(request, asked, one.record.pins, chosen), chosen, view)
         if one.job.leads_het_job and update.nodes not in (None, 1):
             self._refuse(
                 one, f"Slurm cannot give {update.nodes} nodes to {HET_LEADER} later: submit it again now"
@@ -216,3 +216,9 @@ class Placer:
             raise
         except SlurmError as error:  # one job that Slurm will not let go keeps no other waiting
             self._log.warning("bound job not released", job=one.job.job_id, why=error)
+
+
+def _ordered(update: JobUpdate, chosen: Candidate, view: View) -> JobUpdate:
+    """With what a short job gets, where the site has short jobs first: as the plugin would have."""
+    points = order_points(chosen.terms["run_s"].value, *view.order) if view.order[0] else 0
+    return replace(update, site_factor=points) if points else update

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hetslurm.clock import Clock, SystemClock
-from hetslurm.cluster import Association, Cluster, Node, Partition, QueuedJob
+from hetslurm.cluster import Association, Cluster, Node, Partition, PriorityRules, QueuedJob
 from hetslurm.errors import SlurmError, SlurmRefused
 from hetslurm.slurm.accounting_text import ASSOCIATION_FORMAT, parse_associations
-from hetslurm.slurm.controller_text import parse_node_updates, parse_started_at
+from hetslurm.slurm.controller_text import parse_node_updates, parse_site_factors, parse_started_at
 from hetslurm.slurm.directory import members_of_groups, uids_of_users
 from hetslurm.slurm.ended import ENDED_STATES, EndedJob
 from hetslurm.slurm.ended_text import (
@@ -186,6 +186,16 @@ class CommandAdapter:
     def controller_started_at(self) -> float:
         """See SlurmAdapter."""
         return parse_started_at(self._text("scontrol", "show", "config"))
+
+    def read_priority(self) -> PriorityRules:
+        """See SlurmAdapter."""
+        return self._read_slow().settings.priority
+
+    def read_site_factors(self) -> dict[int, int]:
+        """See SlurmAdapter."""
+        if not self.read_priority().has_factors:
+            raise SlurmRefused("sprio: You are not running a supported priority plugin")
+        return parse_site_factors(self._text("sprio", "-h", "-o", "%i %S"))
 
     def node_down(self, names: Sequence[str], reason: str) -> None:
         """See SlurmAdapter."""

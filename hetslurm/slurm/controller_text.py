@@ -1,4 +1,4 @@
-"""What slurmctld says of itself: `sdiag` and `scontrol show config`, as values. Pure."""
+"""What slurmctld says of itself: `sdiag`, `sprio` and `scontrol show config`, as values. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ def parse_node_updates(text: str) -> int:
         raise SlurmError("sdiag shows no statistics by message type")
     found = _UPDATES.search(text)
     return int(found[1]) if found else 0
+
+
+def parse_site_factors(text: str) -> dict[int, int]:
+    """`sprio -h -o "%i %S"` by job id. A job of several partitions has a line for each, all the same."""
+    factors = {}
+    for line in text.splitlines():
+        job, _, factor = line.partition(" ")
+        if job.isdigit() and factor.strip().lstrip("-").isdigit():
+            factors[int(job)] = int(factor)
+    return factors
 
 
 def parse_started_at(text: str) -> float:

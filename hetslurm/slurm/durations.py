@@ -16,11 +16,19 @@ def parse_minutes(text: str) -> int | None:
         return UNLIMITED
     if text in {"", "NONE", "N/A", "INVALID", "NOT_SET", "Partition_Limit"}:
         return None
+    seconds = parse_seconds(text)
+    if seconds is None:
+        raise SlurmError(f"not a time limit of Slurm's: {text[:40]!r}")
+    return min(-(-seconds // 60), UNLIMITED)
+
+
+def parse_seconds(text: str) -> int | None:
+    """`7-00:00:00` as seconds; None for what is no such span."""
     found = _SPAN.fullmatch(text)
     if not found:
-        raise SlurmError(f"not a time limit of Slurm's: {text[:40]!r}")
+        return None
     days, hours, minutes, seconds = (int(g or 0) for g in found.groups())
-    return min(days * 1440 + hours * 60 + minutes + (seconds > 0), UNLIMITED)
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def parse_instant(text: str) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from hetslurm.cluster import Cluster, Node, QueuedJob
+from hetslurm.cluster import Cluster, Node, PriorityRules, QueuedJob
 from hetslurm.errors import SlurmRefused, SlurmUnavailable
 from hetslurm.slurm.ended import EndedJob
 from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
@@ -51,6 +51,8 @@ class FakeSlurm:
     required: dict[int, tuple[str, ...]] = field(default_factory=dict)
     restarts: dict[int, int] = field(default_factory=dict)
     addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    priority: PriorityRules = PriorityRules("priority/multifactor", 1000)
+    site_factors: dict[int, int] = field(default_factory=dict)
     ended: list[EndedJob] = field(default_factory=list)
     in_database: list[EndedJob] = field(default_factory=list)
     database_is_down: bool = False
@@ -121,6 +123,8 @@ class FakeSlurm:
                 reason="None" if update.start_now else job.reason,
             )
         )
+        if update.site_factor is not None:
+            self.site_factors[job_id] = update.site_factor
         if update.node_names is not None:
             self.required[job_id] = update.node_names
         self.calls.append(("update", job_id, update))
@@ -192,6 +196,19 @@ class FakeSlurm:
         """See SlurmAdapter."""
         self._answer()
         return self.started_at
+
+    def read_priority(self) -> PriorityRules:
+        """See SlurmAdapter."""
+        self._answer()
+        return self.priority
+
+    def read_site_factors(self) -> dict[int, int]:
+        """See SlurmAdapter."""
+        self._answer()
+        if not self.priority.has_factors:
+            raise SlurmRefused("sprio: You are not running a supported priority plugin")
+        waiting = (job for job in self.cluster.jobs if job.state == "PENDING" and job.priority)
+        return {job.job_id: self.site_factors.get(job.job_id, 0) for job in waiting}
 
     def node_down(self, names: Sequence[str], reason: str) -> None:
         """See SlurmAdapter."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hetslurm.cluster import UNLIMITED, Partition
+from hetslurm.cluster import UNLIMITED, Partition, PriorityRules
 from hetslurm.errors import SlurmError
-from hetslurm.slurm.durations import parse_minutes
+from hetslurm.slurm.durations import parse_minutes, parse_seconds
 from hetslurm.slurm.hostlist import expand_hostlist
 from hetslurm.slurm.version import SlurmVersion, parse_version
 
@@ -27,6 +27,7 @@ class Settings:
     enforces_associations: bool
     max_mem_mb_per_node: int = UNLIMITED
     max_mem_mb_per_cpu: int = UNLIMITED
+    priority: PriorityRules = PriorityRules()
 
 
 def parse_settings(text: str) -> Settings:
@@ -42,9 +43,19 @@ def parse_settings(text: str) -> Settings:
             enforces_associations="associations" in enforce,
             max_mem_mb_per_node=_number(found.get("MaxMemPerNode")),
             max_mem_mb_per_cpu=_number(found.get("MaxMemPerCPU")),
+            priority=_priority(found),
         )
     except KeyError as missing:
         raise SlurmError(f"scontrol show config has no {missing}") from None
+
+
+def _priority(found: dict[str, str]) -> PriorityRules:
+    age = parse_seconds(found.get("PriorityMaxAge", ""))
+    return PriorityRules(
+        found.get("PriorityType", "priority/basic"),
+        _number(found.get("PriorityWeightAge", "0")),
+        PriorityRules().max_age_s if age is None else age,
+    )
 
 
 def parse_partitions(text: str, settings: Settings) -> Iterator[Partition]:

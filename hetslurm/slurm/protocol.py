@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from hetslurm.cluster import Cluster, Gres, Node, QueuedJob
+from hetslurm.cluster import Cluster, Gres, Node, PriorityRules, QueuedJob
 from hetslurm.slurm.ended import EndedJob
 
 
@@ -43,7 +43,7 @@ class JobUpdate:
     what it has away before `gres` is set, which only some releases really do (see `hetslurm.slurm.update` and
     `hetslurm.rebinding.capability`). `node_names` are the nodes that it must get; an empty one: any.
     `start_now` takes away the delay that Slurm puts before the next run of a requeued job. The time limit
-    of a running job may be changed too.
+    of a running job may be changed too. `site_factor` is added to its priority where that is multifactor.
     """
 
     partition: str | None = None
@@ -59,6 +59,7 @@ class JobUpdate:
     node_names: tuple[str, ...] | None = None
     start_now: bool = False
     clear_gres: bool = False
+    site_factor: int | None = None
 
 
 class PowerDown(StrEnum):
@@ -147,6 +148,17 @@ class SlurmAdapter(Protocol):
 
     def controller_started_at(self) -> float:
         """When the slurmctld that answers was started, Unix seconds (whole)."""
+        ...
+
+    def read_priority(self) -> PriorityRules:
+        """How slurmctld makes priorities; may be a minute old."""
+        ...
+
+    def read_site_factors(self) -> dict[int, int]:
+        """The site's part of their priority of pending jobs that are not held, by job id.
+
+        SlurmRefused without multifactor priority.
+        """
         ...
 
     def node_down(self, names: Sequence[str], reason: str) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hetslurm.cluster import Cluster, Gres, Node, QueuedJob
+from hetslurm.cluster import Cluster, Gres, Node, PriorityRules, QueuedJob
 from hetslurm.errors import SlurmError, SlurmUnavailable
 from hetslurm.slurm.commands import CommandAdapter
 from hetslurm.slurm.ended import EndedJob
@@ -124,6 +124,14 @@ class PyslurmAdapter:
     def controller_started_at(self) -> float:
         """See SlurmAdapter."""
         return self.commands.controller_started_at()
+
+    def read_priority(self) -> PriorityRules:
+        """See SlurmAdapter."""
+        return self.commands.read_priority()
+
+    def read_site_factors(self) -> dict[int, int]:
+        """See SlurmAdapter."""
+        return self.commands.read_site_factors()
 
     def node_down(self, names: Sequence[str], reason: str) -> None:
         """See SlurmAdapter."""

@@ -59,10 +59,12 @@ def _settings(update: JobUpdate) -> Iterator[tuple[str, object]]:
         yield "MinMemoryNode", update.mem_mb_per_node
     if update.time_limit_min is not None:
         yield "TimeLimit", update.time_limit_min
-    if update.qos is not None:
-        yield "QOS", update.qos
-    if update.admin_comment is not None:
-        yield "AdminComment", update.admin_comment
+    as_given = {
+        "QOS": update.qos,
+        "AdminComment": update.admin_comment,
+        "SiteFactor": update.site_factor,
+    }
+    yield from ((key, value) for key, value in as_given.items() if value is not None)
 
 
 def _gres(update: JobUpdate) -> Iterator[tuple[str, object]]:
