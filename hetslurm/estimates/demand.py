@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hetslurm.cluster import UNLIMITED, Partition, QueuedJob
 from hetslurm.estimates.supply import HORIZON_S
+from hetslurm.estimates.usage import Usage
 from hetslurm.pool import Pool
 
 DEFAULT_LIMIT_S = 3600.0
@@ -71,10 +72,14 @@ def limit_s(job: QueuedJob, partition: Partition | None) -> float:
     return HORIZON_S if minutes >= UNLIMITED else min(60.0 * max(minutes, 1), HORIZON_S)
 
 
-def expected_s(job: QueuedJob, partition: Partition | None) -> float:
-    """How long the job will hold what it gets: the run it was placed with, else its limit, in s."""
+def expected_s(job: QueuedJob, partition: Partition | None, usage: Usage | None = None) -> float:
+    """How long the job will hold what it gets: the run it was placed with, what its user's jobs use of their
+    limits, else its limit, in s."""
     limit = limit_s(job, partition)
-    return limit if job.predicted_run_s is None else min(job.predicted_run_s, limit)
+    if job.predicted_run_s is not None:
+        return min(job.predicted_run_s, limit)
+    usual = None if usage is None else usage.run_s(job.user, limit)
+    return limit if usual is None else usual
 
 
 def wants(job: QueuedJob, pool: Pool) -> bool:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from hetslurm.cluster import UNLIMITED, Gres, Node, QueuedJob
+from hetslurm.estimates.usage import Usage
 
 HORIZON_S = 30 * 86400.0
 # A job past its end is being killed; a node that is allocated by no job we see is being cleaned.
@@ -31,7 +32,7 @@ class Hold(NamedTuple):
     run_s: float
 
 
-def holds_by_node(jobs: Iterable[QueuedJob], now: float) -> dict[str, list[Hold]]:
+def holds_by_node(jobs: Iterable[QueuedJob], now: float, usage: Usage | None = None) -> dict[str, list[Hold]]:
     """What running jobs hold of each node, by time of release. A job's cpus count evenly over its nodes."""
     holds: dict[str, list[Hold]] = {}
     for job in jobs:
@@ -40,7 +41,7 @@ def holds_by_node(jobs: Iterable[QueuedJob], now: float) -> dict[str, list[Hold]
         cpus = -(-job.cpus // len(job.node_names))
         minutes = job.time_limit_min
         limit = HORIZON_S if minutes is None else min(60.0 * minutes, HORIZON_S)
-        left = _seconds_left(job, now)
+        left = _seconds_left(job, now, usage)
         run = limit if job.start_at is None else min(now - job.start_at + left, limit)
         hold = Hold(left, cpus, job.mem_mb_per_node, job.gres, max(limit, 1.0), max(run, 1.0))
         for name in job.node_names:
@@ -51,12 +52,17 @@ def holds_by_node(jobs: Iterable[QueuedJob], now: float) -> dict[str, list[Hold]
     return holds
 
 
-def _seconds_left(job: QueuedJob, now: float) -> float:
-    """Until the predicted end while that is to come; a job that overran it has until its limit."""
+def _seconds_left(job: QueuedJob, now: float, usage: Usage | None) -> float:
+    """Until the predicted end while that is to come, then its limit; without one, as its user's jobs do."""
     if job.predicted_run_s is not None and job.start_at is not None:
         left = job.start_at + job.predicted_run_s - now
         if left > 0:
             return min(left, HORIZON_S)
+    elif usage is not None and job.start_at is not None and job.time_limit_min not in {None, UNLIMITED}:
+        so_far = now - job.start_at
+        run = usage.run_s(job.user, 60.0 * (job.time_limit_min or 0), so_far)
+        if run is not None and run > so_far:
+            return min(run - so_far, HORIZON_S)
     if job.end_at is not None:
         return min(max(job.end_at - now, SETTLE_S), HORIZON_S)
     if job.start_at is None or job.time_limit_min in {None, UNLIMITED}:
