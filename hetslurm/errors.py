@@ -16,6 +16,7 @@ HetslurmError
 ├── HistoryError         the history of runs cannot be read, written or trusted
 ├── ProbeError           a probe cannot look at its device, and why
 ├── PluginError          a built plugin does not fit the installed Slurm
+├── WorkloadError        a workload log cannot be read: which file, which line, what was expected
 └── SandboxError         the sandbox cannot start, or something of it died
 """
 
@@ -101,6 +102,10 @@ class ProbeError(HetslurmError):
 
 class PluginError(HetslurmError):
     """A plugin does not fit the Slurm that would load it."""
+
+
+class WorkloadError(HetslurmError):
+    """A workload log is not what it should be."""
 
 
 class SandboxError(HetslurmError):

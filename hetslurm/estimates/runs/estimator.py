@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from hetslurm.estimate import RunEstimate, Source
 from hetslurm.estimates.runs.app_runs import Apps
@@ -48,6 +49,13 @@ class RunEstimator:
             return _without_history(question)
         return _with_declared(found, question)
 
+    def by_rows(self, question: RunQuestion) -> float:
+        """The seconds that the kernel finds in `table`'s rows for a job without an app; NaN: no row fits.
+
+        The fine row of its user where there is one, else the coarse one; at most the limit.
+        """
+        return self._users.by_rows(question)
+
     def _of_app(self, question: RunQuestion) -> RunAnswer | None:
         if not question.app:
             return None
@@ -70,7 +78,7 @@ class RunEstimator:
         """
         devices = sorted(set(device_classes))
         rows = self._app_rows(devices, max_rows)
-        rows += self._users.rows(devices, now, max_rows - len(rows), self._declared)
+        rows += islice(self._users.rows(set(devices), now), max_rows - len(rows))
         return sorted(rows, key=lambda row: (row.app, row.user, row.kind, row.type, row.units, row.limit_min))
 
     def _app_rows(self, devices: list[tuple[str, str]], max_rows: int) -> list[RunEstimate]:
