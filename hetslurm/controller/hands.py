@@ -19,6 +19,8 @@ from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
 from hetslurm.controller.order import Ordering
 from hetslurm.controller.placer import Placer
+from hetslurm.controller.rebind import Rebinder
+from hetslurm.controller.rebind_ledger import RebindLedger
 from hetslurm.controller.shadow import ShadowPricer
 from hetslurm.controller.steering import Steering
 from hetslurm.controller.steering_ledger import SteeringLedger
@@ -40,6 +42,7 @@ class Hands:
     shadow: ShadowPricer
     learning: Learning
     order: Ordering
+    rebinder: Rebinder
 
     def known(self, site: Site) -> Known:
         """What was learned so far."""
@@ -72,4 +75,7 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     learning = Learning(adapter, state_dir, log=log, clock=clock)
     stack.callback(learning.close)
     order = Ordering(adapter, audit, state_dir, log=log, clock=clock)
-    return Hands(placer, notes, watch, drains, steering, burst, shadow, learning, order)
+    moves = RebindLedger(state_dir)
+    stack.callback(moves.close)
+    rebinder = Rebinder(adapter, moves, audit, log=log, clock=clock)
+    return Hands(placer, notes, watch, drains, steering, burst, shadow, learning, order, rebinder)

@@ -22,6 +22,7 @@ from hetslurm.controller.lock import InstanceLock
 from hetslurm.controller.metrics import Facts, MetricsPage
 from hetslurm.controller.order import order_status
 from hetslurm.controller.order_rules import as_published
+from hetslurm.controller.rebind_metrics import rebind_status
 from hetslurm.controller.shadow import shadow_status
 from hetslurm.controller.status import Status, write_status
 from hetslurm.controller.steering import SteerReport
@@ -61,6 +62,7 @@ class Controller:
         self._failures = 0
         self._drains_failed = False
         self._steering_failed = False
+        self._rebind_failed = False
         self._steered = SteerReport()
         self._metrics = MetricsPage(log)
         self._newest: tuple[tuple[Pool, ...], Judgement, DrainReport] = ((), UNKNOWN, DrainReport("off"))
@@ -172,6 +174,8 @@ class Controller:
             held_for_good=outcome.for_good,
             placed_total=self.status.placed_total + outcome.placed,
         )
+        # After the placer, which binds what waits for its first placement.
+        self._rebind(hands, cluster, plan, view)
         hands.notes.note(
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
         )
@@ -181,6 +185,22 @@ class Controller:
         # After the placer: what it places need not leave for the cloud.
         told = notices(hands.watch.board) if site.burst.policy else {}
         hands.burst.cycle(Scene(site, cluster, plan, view, told), site.cycle_s)
+
+    def _rebind(self, hands: Hands, cluster: Cluster, plan: Plan, view: View) -> None:
+        """Moves that cannot be made keep no other part of the cycle waiting; Slurm's absence ends it."""
+        site = self._file.site
+        until = self._clock.monotonic() + site.cycle_s
+        try:
+            hands.rebinder.cycle(plan, cluster, view, site, until=until, stop=self._stop)
+        except SlurmUnavailable:
+            raise
+        except (HetslurmError, OSError) as error:  # the ledger, or the audit's disk
+            if not self._rebind_failed:
+                self._log.error("nothing is moved", error=error)
+            self._rebind_failed = True
+        else:
+            self._rebind_failed = False
+        self.status = replace(self.status, rebind=rebind_status(hands.rebinder))
 
     def _burst_alone(self, hands: Hands) -> None:
         """Instances cost while Slurm is away, too."""

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from hetslurm.controller.burst import BurstFacts
 from hetslurm.controller.burst_metrics import burst_metrics
 from hetslurm.controller.learning import LearningFacts
+from hetslurm.controller.rebind_metrics import rebind_metrics
 from hetslurm.controller.shadow import ShadowFacts
 from hetslurm.controller.status import Status
 from hetslurm.daemon.log import Log
@@ -108,6 +109,7 @@ class MetricsPage(Collector):
         yield from burst_metrics(facts.burst)
         yield from shadow_metrics(facts.shadow)
         yield from learning_metrics(facts.learning)
+        yield from rebind_metrics(facts.status.rebind)
         if facts.plugin is not None:
             yield from plugin_metrics(facts.plugin)
 

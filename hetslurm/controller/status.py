@@ -41,6 +41,7 @@ class Status:
     shadow: dict[str, Any] | None = None
     order: dict[str, Any] | None = None
     history: dict[str, Any] | None = None
+    rebind: dict[str, Any] | None = None
 
 
 def status_path(state_dir: Path) -> Path:

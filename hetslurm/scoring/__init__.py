@@ -12,6 +12,6 @@ to the same bits.
 """
 
 from hetslurm.scoring.batch import Batch, Pending, Rescored
-from hetslurm.scoring.explain import decide, explain
+from hetslurm.scoring.explain import candidate_of, decide, explain
 
-__all__ = ["Batch", "Pending", "Rescored", "decide", "explain"]
+__all__ = ["Batch", "Pending", "Rescored", "candidate_of", "decide", "explain"]

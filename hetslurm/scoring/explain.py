@@ -109,6 +109,11 @@ def explain(view: kernel.View, request: Request, asked: Asked, now: float) -> De
     return _decision(table, choice, candidates, ordered=False)
 
 
+def candidate_of(view: kernel.View, request: Request, alt: int, pool: int, terms: Any) -> Candidate:
+    """One pair of a request, from its terms (a TERMS_DTYPE of the kernel's explain)."""
+    return _Table.of(view, request).candidate(alt, pool, terms, scored=True)
+
+
 def _decision(table: _Table, choice: Any, candidates: tuple[Candidate, ...], *, ordered: bool) -> Decision:
     chosen = None
     if choice["pool"] >= 0:

@@ -101,12 +101,20 @@ class CommandAdapter:
 
     def read_job(self, job_id: int) -> JobDetail:
         """See SlurmAdapter."""
+        return self._read_detail(str(job_id), "JobID", str(job_id))
+
+    def read_task(self, array_job_id: int, task: int) -> JobDetail:
+        """See SlurmAdapter."""
+        return self._read_detail(f"{array_job_id}_{task}", "ArrayTaskID", str(task))
+
+    def _read_detail(self, asked: str, key: str, value: str) -> JobDetail:
+        """The record, of those that squeue shows for `asked`, that has this value under this key."""
         columns: Columns | None = Columns(DETAIL_COLUMNS)
         while columns:
-            rows = list(columns.rows(self._squeue(columns, "-t", "all", "-j", str(job_id))))
-            found = [(fields, cut) for fields, cut in rows if fields["JobID"] == str(job_id)]
+            rows = list(columns.rows(self._squeue(columns, "-t", "all", "-j", asked)))
+            found = [(fields, cut) for fields, cut in rows if fields[key] == value]
             if not found:
-                raise SlurmRefused(f"squeue: Invalid job id specified: {job_id}")
+                raise SlurmRefused(f"squeue: Invalid job id specified: {asked}")
             wider = columns.wider()
             if not found[0][1] or wider is None:
                 return detail_of_row(found[0][0])
@@ -131,19 +139,21 @@ class CommandAdapter:
         """See SlurmAdapter. Only root, SlurmUser and the owner may read it."""
         return self._run("scontrol", "write", "batch_script", str(job_id), "-", must_write=True)
 
-    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
+    def update_job(
+        self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False, task: int | None = None
+    ) -> None:
         """See SlurmAdapter."""
         words = render_update(update, leads_het_job=leads_het_job)
         if words:
-            self._change("scontrol", "update", f"JobId={_name(job_id, leads_het_job)}", *words)
+            self._change("scontrol", "update", f"JobId={_name(job_id, leads_het_job, task)}", *words)
 
     def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """See SlurmAdapter."""
         self._change("scontrol", "uhold" if by_author else "hold", str(job_id))
 
-    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
+    def release(self, job_id: int, *, leads_het_job: bool = False, task: int | None = None) -> None:
         """See SlurmAdapter."""
-        self._change("scontrol", "release", _name(job_id, leads_het_job))
+        self._change("scontrol", "release", _name(job_id, leads_het_job, task))
 
     def read_node(self, name: str) -> Node:
         """See SlurmAdapter."""
@@ -326,6 +336,8 @@ class CommandAdapter:
         )
 
 
-def _name(job_id: int, leads_het_job: bool) -> str:
-    """What scontrol takes for this job alone."""
+def _name(job_id: int, leads_het_job: bool, task: int | None = None) -> str:
+    """What scontrol takes for this job, or task, alone."""
+    if task is not None:
+        return f"{job_id}_{task}"
     return f"{job_id}+0" if leads_het_job else str(job_id)

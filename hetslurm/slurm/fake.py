@@ -12,6 +12,7 @@ from typing import TypeVar
 from hetslurm.cluster import Cluster, Node, PriorityRules, QueuedJob
 from hetslurm.errors import SlurmRefused, SlurmUnavailable
 from hetslurm.slurm.ended import EndedJob
+from hetslurm.slurm.job_text import expand_tasks
 from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
 
 T = TypeVar("T")
@@ -84,6 +85,14 @@ class FakeSlurm:
         self._answer()
         return tuple(self.ended)
 
+    def read_task(self, array_job_id: int, task: int) -> JobDetail:
+        """See SlurmAdapter."""
+        self._answer()
+        for job in self.cluster.jobs:
+            if job.array_job_id == array_job_id and job.array_task == str(task):
+                return self.read_job(job.job_id)
+        raise SlurmRefused(_INVALID_JOB)
+
     def batch_script(self, job_id: int) -> bytes:
         """See SlurmAdapter."""
         self._job(job_id)
@@ -91,8 +100,12 @@ class FakeSlurm:
             raise SlurmRefused(f"job script retrieval failed: no script of job {job_id}")
         return self.scripts[job_id]
 
-    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
+    def update_job(
+        self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False, task: int | None = None
+    ) -> None:
         """See SlurmAdapter. Refuses what Slurm would: a job that runs, a partition that is not there."""
+        if task is not None:
+            job_id = self._own_record(job_id, task).job_id
         is_limit = update == JobUpdate(
             time_limit_min=update.time_limit_min, admin_comment=update.admin_comment
         )
@@ -103,7 +116,7 @@ class FakeSlurm:
         names = {p.name for p in self.cluster.partitions}
         if update.partition is not None and not set(update.partition.split(",")) <= names:
             raise SlurmRefused(f"Invalid partition name specified for job {job_id}")
-        if update.gres == () and job.gres:
+        if update.gres == () and job.gres and not update.clear_gres:
             raise SlurmRefused(f"Invalid Trackable RESource (TRES) specification for job {job_id}")
         if update.node_names:
             self.read_nodes(update.node_names)
@@ -113,7 +126,7 @@ class FakeSlurm:
             replace(
                 job,
                 partition=_first(update.partition, job.partition),
-                gres=_first(update.gres, job.gres),
+                gres=_first(update.gres, () if update.clear_gres else job.gres),
                 nodes=nodes,
                 cpus=_first(per_node, job.cpus),
                 mem_mb_per_node=_first(update.mem_mb_per_node, job.mem_mb_per_node),
@@ -135,8 +148,10 @@ class FakeSlurm:
         self.put(replace(self._pending(job_id), priority=_HELD_PRIORITY, reason=reason))
         self.calls.append(("hold", job_id, None))
 
-    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
+    def release(self, job_id: int, *, leads_het_job: bool = False, task: int | None = None) -> None:
         """See SlurmAdapter."""
+        if task is not None:
+            job_id = self.read_task(job_id, task).job.job_id
         self._check_component(self._pending(job_id), leads_het_job)
         self.put(replace(self._pending(job_id), priority=self.released_priority, reason="None"))
         self.calls.append(("release", job_id, None))
@@ -298,6 +313,23 @@ class FakeSlurm:
         for job in self.cluster.jobs:
             if job.job_id == job_id:
                 return job
+        raise SlurmRefused(_INVALID_JOB)
+
+    def _own_record(self, array_job_id: int, task: int) -> QueuedJob:
+        """The record of one task; the first that is changed alone leaves those that wait together."""
+        self._answer()
+        for job in self.cluster.jobs:
+            tasks = expand_tasks(job.array_task)
+            if job.array_job_id != array_job_id or task not in tasks:
+                continue
+            if len(tasks) == 1:
+                return job
+            rest = ",".join(str(one) for one in tasks if one != task)
+            self.put(replace(job, array_task=rest, tasks=len(tasks) - 1))
+            ids = (other.job_id for other in self.cluster.jobs)
+            own = replace(job, job_id=max(ids) + 1, array_task=str(task), tasks=1)
+            self.put(own)
+            return own
         raise SlurmRefused(_INVALID_JOB)
 
     def _requeue_from(self, names: Sequence[str]) -> None:

@@ -164,15 +164,27 @@ def detail_of_row(fields: dict[str, str]) -> JobDetail:
 
 def count_array_tasks(expression: str) -> int:
     """How many tasks of an array may be there at once: `1-9:2,20%3` is 3 of 6; 1 for what is no array."""
-    ranges, _, at_once = expression.partition("%")
-    count = 0
-    for part in ranges.split(","):
+    _, _, at_once = expression.partition("%")
+    count = sum(len(one) for one in _task_ranges(expression))
+    return max(1, min(count, int(at_once)) if at_once.isdigit() and int(at_once) else count)
+
+
+def expand_tasks(expression: str) -> list[int]:
+    """The tasks of an array's expression in its order; none for what is no array."""
+    return [task for one in _task_ranges(expression) for task in one]
+
+
+def first_task(expression: str) -> int | None:
+    """The first of them; None for what is no array."""
+    return next((one[0] for one in _task_ranges(expression) if one), None)
+
+
+def _task_ranges(expression: str) -> Iterator[range]:
+    for part in expression.partition("%")[0].split(","):
         span, _, step = part.partition(":")
         low, _, high = span.partition("-")
-        if not low.isdigit() or (high and not high.isdigit()):
-            continue
-        count += (int(high or low) - int(low)) // max(int(step) if step.isdigit() else 1, 1) + 1
-    return max(1, min(count, int(at_once)) if at_once.isdigit() and int(at_once) else count)
+        if low.isdigit() and (not high or high.isdigit()):
+            yield range(int(low), int(high or low) + 1, max(int(step) if step.isdigit() else 1, 1))
 
 
 def parse_tres_number(text: str) -> int:

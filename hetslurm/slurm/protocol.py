@@ -95,12 +95,20 @@ class SlurmAdapter(Protocol):
         """The last run of every job that is over and that slurmctld still remembers (for MinJobAge)."""
         ...
 
+    def read_task(self, array_job_id: int, task: int) -> JobDetail:
+        """One task of an array that has a record of its own: one that runs, ran, or was changed alone."""
+        ...
+
     def batch_script(self, job_id: int) -> bytes:
         """The script of a batch job, byte for byte."""
         ...
 
-    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
+    def update_job(
+        self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False, task: int | None = None
+    ) -> None:
         """Change a pending job, all fields in one request. Read the job back: Slurm may have its own mind.
+
+        `task`: that task of the array `job_id` alone, which then has a record (and job id) of its own.
 
         `leads_het_job`: it is the first component of a heterogeneous job, and the others are to stay as they
         are. Its number of nodes stays 1: Slurm changes none there.
@@ -111,8 +119,8 @@ class SlurmAdapter(Protocol):
         """Hold a pending job as an administrator: its author cannot release it; `by_author`: he can."""
         ...
 
-    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
-        """Release a held job; of a heterogeneous job's first component, that one alone."""
+    def release(self, job_id: int, *, leads_het_job: bool = False, task: int | None = None) -> None:
+        """Release a held job; of a heterogeneous job's first component, that one alone; or a task."""
         ...
 
     def read_node(self, name: str) -> Node:

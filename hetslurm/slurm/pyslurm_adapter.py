@@ -81,21 +81,27 @@ class PyslurmAdapter:
         """See SlurmAdapter."""
         return self.commands.ended_lately()
 
+    def read_task(self, array_job_id: int, task: int) -> JobDetail:
+        """See SlurmAdapter."""
+        return self.commands.read_task(array_job_id, task)
+
     def batch_script(self, job_id: int) -> bytes:
         """See SlurmAdapter."""
         return self.commands.batch_script(job_id)
 
-    def update_job(self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False) -> None:
+    def update_job(
+        self, job_id: int, update: JobUpdate, *, leads_het_job: bool = False, task: int | None = None
+    ) -> None:
         """See SlurmAdapter."""
-        self.commands.update_job(job_id, update, leads_het_job=leads_het_job)
+        self.commands.update_job(job_id, update, leads_het_job=leads_het_job, task=task)
 
     def hold(self, job_id: int, *, by_author: bool = False) -> None:
         """See SlurmAdapter."""
         self.commands.hold(job_id, by_author=by_author)
 
-    def release(self, job_id: int, *, leads_het_job: bool = False) -> None:
+    def release(self, job_id: int, *, leads_het_job: bool = False, task: int | None = None) -> None:
         """See SlurmAdapter."""
-        self.commands.release(job_id, leads_het_job=leads_het_job)
+        self.commands.release(job_id, leads_het_job=leads_het_job, task=task)
 
     def read_node(self, name: str) -> Node:
         """See SlurmAdapter."""
