@@ -103,7 +103,7 @@ def forget(
         raise typer.BadParameter("say which runs: --user, --app, --before, or --all for all of them")
     if everything and (app is not None or user is not None or before):
         raise typer.BadParameter("is for all runs; leave it out where you name some", param_hint="--all")
-    which = Which(user, app, before=_when(before, now, "--before") if before else now)
+    which = Which(user, app, before=_when(before, now, "--before") if before else None)
     state_dir = Path(site_to_look_at(config).state_dir)
     if not yes:
         count = count_runs(state_dir, which)

@@ -70,6 +70,8 @@ class RunFeed:
     _took_s: float = 0.0
     _swept_at: float = float("-inf")
     _failed_at: float = float("-inf")
+    _held: bool = False
+    _back_at: float | None = None
     _window_s: float = WINDOW_S
     _caught_up: bool = False
 
@@ -93,7 +95,8 @@ class RunFeed:
             in_database = look.source == "sacct"
             found = self._from_database(look) if in_database else self._from_controller(look, here)
         except SlurmError:
-            self._failed_at = now
+            self._failed_at, self._held, self._back_at = now, True, None
+            self._missing = dict.fromkeys(self._missing, now)
             raise
         finally:
             self._took_s = self.clock.monotonic() - now
@@ -133,8 +136,7 @@ class RunFeed:
         elif self.clock.monotonic() - self._swept_at >= SWEEP_EVERY_S:
             self._swept_at = self.clock.monotonic()
             begin = min(begin, now - SWEEP_S)
-        # slurmctld has not told slurmdbd all yet when that is back: for a while, what it brings is late.
-        held = until if self.clock.monotonic() - self._failed_at < OVERLAP_S else None
+        held = until if self._is_held() else None
         new: list[Run] = []
         seen: set[Key] = set()
         while begin < now and not self.stopping():
@@ -149,6 +151,14 @@ class RunFeed:
             self._seen = seen
             self._caught_up = True
         return new
+
+    def _is_held(self) -> bool:
+        """slurmctld has not told slurmdbd all yet when that is back: for a while, what it brings is late."""
+        if self._held:
+            now = self.clock.monotonic()
+            self._back_at = now if self._back_at is None else self._back_at
+            self._held = now - self._back_at < OVERLAP_S
+        return self._held
 
     def _from_controller(self, look: Look, here: Mapping[Key, RecordedJob]) -> list[Run]:
         jobs = list(self.adapter.ended_lately())
