@@ -83,6 +83,7 @@ class RunEstimator:
 
     def _app_rows(self, devices: list[tuple[str, str]], max_rows: int) -> list[RunEstimate]:
         rows: list[RunEstimate] = []
+        self._table.refresh(self._apps)
         for app in reversed(self._apps.by_name):
             for kind, type_ in devices:
                 cell = self._table.cell(self._apps, app, (kind, type_))
