@@ -14,7 +14,9 @@ from hetslurm.controller.cycle import Known
 from hetslurm.controller.decisions import DecisionLog
 from hetslurm.controller.drain_ledger import DrainLedger
 from hetslurm.controller.drains import Drains
+from hetslurm.controller.events import EventLog
 from hetslurm.controller.learning import Learning
+from hetslurm.controller.life import Lives
 from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
 from hetslurm.controller.order import Ordering
@@ -43,6 +45,8 @@ class Hands:
     learning: Learning
     order: Ordering
     rebinder: Rebinder
+    events: EventLog
+    lives: Lives
 
     def known(self, site: Site) -> Known:
         """What was learned so far."""
@@ -53,6 +57,8 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     """Open the stores and start the threads; `stack` closes them."""
     decisions = DecisionLog(state_dir)
     stack.callback(decisions.close)
+    events = EventLog(state_dir, log=log, clock=clock)
+    stack.callback(events.close)
     baselines = BaselineStore(state_dir)
     stack.callback(baselines.close)
     if baselines.set_aside:
@@ -62,7 +68,7 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     ledger = DrainLedger(state_dir)
     stack.callback(ledger.close)
     audit = Audit(state_dir, clock)
-    placer = Placer(adapter, decisions, audit, log=log, clock=clock)
+    placer = Placer(adapter, decisions, audit, events=events, log=log, clock=clock)
     drains = Drains(adapter, ledger, audit, log, clock)
     weights = SteeringLedger(state_dir)
     stack.callback(weights.close)
@@ -74,8 +80,12 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     stack.callback(shadow.close)
     learning = Learning(adapter, state_dir, log=log, clock=clock)
     stack.callback(learning.close)
+    lives = Lives(adapter, events, log=log, clock=clock)
+    learning.listeners.append(lives.take_runs)
     order = Ordering(adapter, audit, state_dir, log=log, clock=clock)
     moves = RebindLedger(state_dir)
     stack.callback(moves.close)
-    rebinder = Rebinder(adapter, moves, audit, log=log, clock=clock)
-    return Hands(placer, notes, watch, drains, steering, burst, shadow, learning, order, rebinder)
+    rebinder = Rebinder(adapter, moves, audit, events=events, log=log, clock=clock)
+    return Hands(
+        *(placer, notes, watch, drains, steering, burst, shadow, learning, order, rebinder, events, lives)
+    )

@@ -6,6 +6,7 @@ estimator. At the start all runs of the store are learnt again, at half a core a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -21,6 +22,7 @@ from hetslurm.errors import HetslurmError, HistoryError
 from hetslurm.estimate import RunEstimate
 from hetslurm.estimates.runs import RunEstimator
 from hetslurm.history import HistoryStore
+from hetslurm.runs import Run
 from hetslurm.site import Site
 from hetslurm.slurm.protocol import SlurmAdapter
 
@@ -68,6 +70,7 @@ class Learning:
         self._table_took_s = 0.0
         self.table: tuple[RunEstimate, ...] = ()
         self.facts = LearningFacts()
+        self.listeners: list[Callable[[Sequence[Run]], None]] = []
         self._worker: Worker[Look] = Worker(self._work, "hetslurm-learning")
 
     def known(self, site: Site) -> tuple[RunEstimate, ...]:
@@ -128,6 +131,8 @@ class Learning:
             for run in new:
                 self._estimator.learn(run)
             if new:
+                for listener in self.listeners:
+                    listener(new)
                 self._stale = True
                 self._log.info("runs learnt", runs=len(new), stored=store.count)
         finally:

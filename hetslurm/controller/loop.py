@@ -176,6 +176,7 @@ class Controller:
         )
         # After the placer, which binds what waits for its first placement.
         self._rebind(hands, cluster, plan, view)
+        hands.lives.follow(plan.recorded, until=self._clock.monotonic() + site.cycle_s)
         hands.notes.note(
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
         )

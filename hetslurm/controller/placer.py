@@ -12,6 +12,9 @@ from hetslurm.cluster import Cluster, QueuedJob
 from hetslurm.controller.audit import Audit
 from hetslurm.controller.cycle import Plan, RecordedJob
 from hetslurm.controller.decisions import DecisionLog
+from hetslurm.controller.event import Event, What
+from hetslurm.controller.events import EventLog
+from hetslurm.controller.life import facts_about, task_of
 from hetslurm.daemon.log import Log
 from hetslurm.daemon.stop import Stop
 from hetslurm.errors import DirectiveError, SlurmError, SlurmUnavailable
@@ -59,11 +62,19 @@ class Placer:
     """Works through held jobs in submit order; each sees those before it in the pools' queues."""
 
     def __init__(
-        self, adapter: SlurmAdapter, decisions: DecisionLog, audit: Audit, *, log: Log, clock: Clock
+        self,
+        adapter: SlurmAdapter,
+        decisions: DecisionLog,
+        audit: Audit,
+        *,
+        log: Log,
+        clock: Clock,
+        events: EventLog | None = None,
     ) -> None:
         self._adapter = adapter
         self._decisions = decisions
         self._audit = audit
+        self._events = events
         self._log = log
         self._clock = clock
         self._trouble: dict[int, _Trouble] = {}
@@ -147,6 +158,7 @@ class Placer:
             self._decisions.fulfilled(one.key)
             raise
         self._audit.note("bind", job_id=job_id, why=why, result="verified", update=update)
+        self._tell(one, What.PLACED, why, _facts(decision, chosen))
         if not held_by_author:
             self._release(one, why)
         self._trouble.pop(job_id, None)
@@ -167,6 +179,7 @@ class Placer:
             self._audit.note("release", job_id=one.job.job_id, why=why, result=f"failed: {error}")
             raise
         self._audit.note("release", job_id=one.job.job_id, why=why, result="done")
+        self._tell(one, What.RELEASED, why)
         self._decisions.fulfilled(one.key)
 
     def _put_back(self, one: RecordedJob) -> None:
@@ -192,7 +205,15 @@ class Placer:
             return
         self._update(one.job, JobUpdate(admin_comment=record))
         self._audit.note("refuse", job_id=job_id, why=why, result="stays held")
+        self._tell(one, What.REFUSED, why)
         self._log.warning("held job refused", job=job_id, why=why)
+
+    def _tell(self, one: RecordedJob, what: What, why: str, facts: dict[str, object] | None = None) -> None:
+        if self._events is not None:
+            event = Event(
+                one.key, self._clock.now(), what, why, task_of(one), facts_about(one) | (facts or {})
+            )
+            self._events.add([event])
 
     def _finish_intents(self, plan: Plan) -> None:
         """Release what an earlier controller bound and did not get to release."""
@@ -222,3 +243,9 @@ def _ordered(update: JobUpdate, chosen: Candidate, view: View) -> JobUpdate:
     """With what a short job gets, where the site has short jobs first: as the plugin would have."""
     points = order_points(chosen.terms["run_s"].value, *view.order) if view.order[0] else 0
     return replace(update, site_factor=points) if points else update
+
+
+def _facts(decision: Decision, chosen: Candidate) -> dict[str, object]:
+    terms = {name: chosen.terms[name].value for name in ("wait_s", "run_s", "money")}
+    place = {"target": chosen.target, "pool": chosen.pool, "partition": chosen.partition}
+    return {**place, "score": chosen.score, **terms, "generation": decision.generation}

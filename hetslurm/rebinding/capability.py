@@ -8,7 +8,7 @@ as the newest measured one before it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from hetslurm.cluster import Cluster, Gres, Node
@@ -29,7 +29,6 @@ class Route(StrEnum):
     SET_GRES = "set-gres"
     FILLER = "filler"
     EMPTY_GRES = "empty-gres"
-    TWO_STEPS = "two-steps"
     DUMMY = "dummy"
 
 
@@ -57,12 +56,14 @@ class Ground:
 class Way:
     """The route of a move, or why there is none.
 
-    `gres` is what to ask for, per node; None: what the job has stays. `hetslurm.slurm.routes` writes it.
+    `gres` is what to ask for, per node; None: what the job has stays. `per_job`: it has what it asked for in
+    all, which only a word of their own takes away. `hetslurm.slurm.routes` writes it.
     """
 
     route: Route | None
     gres: tuple[Gres, ...] | None = None
     why: str = ""
+    per_job: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -72,7 +73,7 @@ class Way:
     @property
     def needs_hold(self) -> bool:
         """It takes two updates, and the job has no GRES between them: it must not start there."""
-        return self.route in (Route.TWO_STEPS, Route.DUMMY) and bool(self.gres)
+        return self.route is Route.DUMMY and bool(self.gres)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,10 @@ class Moves:
         goal = tuple(want)
         if held == wanted:
             return Way(Route.PLAIN)
-        if have.per_job and held:
-            return self._from_per_job(held, goal, ground)
-        if held.keys() <= wanted.keys():
+        if not held or (held.keys() <= wanted.keys() and not have.per_job):
             return Way(Route.SET_GRES, goal)
-        return self._to_others(held, goal, ground) if wanted else self._to_none(held, ground)
+        way = self._to_others(held, goal, ground) if wanted else self._to_none(held, ground)
+        return replace(way, per_job=have.per_job)
 
     def _to_others(self, held: Mapping[Device, int], goal: tuple[Gres, ...], ground: Ground) -> Way:
         """To a place where it shall have other ones."""
@@ -106,14 +106,6 @@ class Moves:
             f"{self._release} cannot change its {_words(held)} into {_words(_counts(goal))}, "
             "and the nodes there lack dummies of it"
         )
-
-    def _from_per_job(self, held: Mapping[Device, int], goal: tuple[Gres, ...], ground: Ground) -> Way:
-        """From `--gpus`, which an update of GRES per node leaves beside them."""
-        if self.version[:2] >= EMPTIES:
-            return Way(Route.TWO_STEPS, goal) if goal else Way(Route.EMPTY_GRES, ())
-        if self.version[:2] < REPLACES and self._has_dummies(held, ground):
-            return Way(Route.DUMMY, goal)
-        return _closed(f"{self._release} never runs a job again whose --gpus were changed")
 
     def _to_none(self, held: Mapping[Device, int], ground: Ground) -> Way:
         """To a place where it shall have none."""

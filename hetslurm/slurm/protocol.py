@@ -40,8 +40,8 @@ class JobUpdate:
     the job's. Where the count of cpus or nodes changes, give `nodes`, `tasks`, `cpus_per_task` and
     `cpus_per_node` together: Slurm derives none of them from another (22.05: cpus_per_task alone changes
     only the environment). An empty `gres` means none, for a job that has none already; `clear_gres` takes
-    what it has away before `gres` is set, which only some releases really do (see `hetslurm.slurm.update` and
-    `hetslurm.rebinding.capability`). `node_names` are the nodes that it must get; an empty one: any.
+    what it has away, beside a `gres` only what it asked for in all (`--gpus`); how releases take that is in
+    hetslurm.rebinding.capability. `node_names` are the nodes that it must get; an empty one: any.
     `start_now` takes away the delay that Slurm puts before the next run of a requeued job. The time limit
     of a running job may be changed too. `site_factor` is added to its priority where that is multifactor.
     """

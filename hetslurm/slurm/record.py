@@ -13,6 +13,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     `alt` is the target's index in the author's order; `pins` has a letter for each thing the author
     fixed; `het` is the whole request as a --het string. `comment` is an admin_comment that was there
     before. `why`: what a held job waits for; `res`: the reservation of money that a spilled one runs on;
+    `by`: "controller" where that placed it, else "".
     `cloud`: the cloud partitions that the author of a burst=only job named, "" for any. `moves`: how often
     it was moved since.
     """
@@ -37,6 +38,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     res: int | None = None
     cloud: str = ""
     moves: int = 0
+    by: str = ""
 
     @property
     def is_held(self) -> bool:

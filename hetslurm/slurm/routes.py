@@ -20,8 +20,8 @@ def steps(update: JobUpdate, way: Way) -> tuple[JobUpdate, ...]:
         case Route.PLAIN:
             return (replace(update, gres=None, clear_gres=False),)
         case Route.SET_GRES | Route.FILLER:
-            return (replace(update, gres=way.gres, clear_gres=False),)
-        case Route.TWO_STEPS | Route.DUMMY if way.gres:
+            return (replace(update, gres=way.gres, clear_gres=way.per_job),)
+        case Route.DUMMY if way.gres:
             return JobUpdate(clear_gres=True), replace(update, gres=way.gres, clear_gres=False)
         case _:
             return (replace(update, gres=(), clear_gres=True),)

@@ -7,9 +7,10 @@ several nodes that never said `-c` gets one cpu on all but the first. `Gres=` (e
 Trackable RESource") although the rest of the request takes effect: so it is never written. `Gres=` takes
 `gpu:a100:1` in every release: scontrol adds the prefix that its own release wants.
 
-What a job has is taken away by `TresPerNode= TresPerJob=`, which are no error where there is nothing to take.
-22.05 then asks for 0 of it (`JOB_GRES=gpu:a100:0`), on nodes that have it; said beside a `Gres=`, they leave
-the old one there (`TresPerNode=,gres:fpga:u250:1`), so they are a request of their own then.
+What a job has is taken away by `TresPerNode= TresPerJob=`, no error where there is nothing to take. 22.05
+then asks for 0 of it (`JOB_GRES=gpu:a100:0`), on nodes that have it; 24.11 ends in BadConstraints, 26.05 asks
+for none. Beside a `Gres=`, `TresPerNode=` leaves the old one there (`TresPerNode=,gres:fpga:u250:1`), so that
+it is not written then, but `TresPerJob=` is: with it, 24.11 and 26.05 let go of `--gpus`.
 
 Of a heterogeneous job's components, each is changed under its own id but the first: there the id means all,
 and `ID+0` that one. scontrol takes no `NumNodes` with `ID+0`, nor with the id that means all.
@@ -68,8 +69,9 @@ def _settings(update: JobUpdate) -> Iterator[tuple[str, object]]:
 
 
 def _gres(update: JobUpdate) -> Iterator[tuple[str, object]]:
+    if update.clear_gres:
+        if not update.gres:
+            yield "TresPerNode", ""
+        yield "TresPerJob", ""
     if update.gres:
         yield "Gres", render_gres(update.gres)
-    elif update.clear_gres:
-        yield "TresPerNode", ""
-        yield "TresPerJob", ""

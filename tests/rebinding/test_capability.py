@@ -102,7 +102,7 @@ def test_with_dummies_22_05_moves_everything_and_nothing_becomes_a_pool_that_is_
     here = moves(V22, dummies=True)
     assert here.way(Holding(A100), U250, "fpga") == Way(Route.DUMMY, U250)
     assert here.way(Holding(A100), (), "cpu") == Way(Route.DUMMY, ())
-    assert here.way(Holding(A100, per_job=True), (), "cpu") == Way(Route.DUMMY, ())
+    assert here.way(Holding(A100, per_job=True), (), "cpu").route is Route.DUMMY
     assert "lack dummies" in here.way(Holding(A100), (), "bare").why
     pools = derive_pools(cluster(V22, cpu=(*A100, *U250), gpu=(*A100, *U250)), DUMMY_SITE)
     assert [(pool.partition, pool.kind, pool.type) for pool in pools] == [
@@ -117,11 +117,14 @@ def test_dummies_of_one_kind_only_do_not_count_since_22_05_remembers_all_that_a_
     assert not here.way(Holding(A100), (), "cpu").is_open
 
 
-def test_per_job_gpus_move_only_where_they_can_be_taken_away() -> None:
-    assert "--gpus" in moves(V22).way(Holding(A100, per_job=True), TWO_A100, "gpu").why
-    assert "--gpus" in moves(V24, filler=True).way(Holding(A100, per_job=True), (), "cpu").why
-    assert moves(V26).way(Holding(A100, per_job=True), (), "cpu").is_open
-    assert moves(V22).way(Holding(A100, per_job=True), A100, "gpu").route is Route.PLAIN
+def test_per_job_gpus_move_where_others_do_and_are_taken_away_by_their_own_word() -> None:
+    gpus = Holding(A100, per_job=True)
+    assert not moves(V22).way(gpus, TWO_A100, "gpu").is_open
+    assert moves(V22).way(gpus, A100, "gpu").route is Route.PLAIN
+    assert moves(V26).way(gpus, (), "cpu").is_open
+    way = moves(V24, filler=True).way(gpus, (), "cpu")
+    words = [render_update(one) for one in steps(JobUpdate("cpu"), way)]
+    assert words == [["Partition=cpu", "TresPerJob=", "Gres=slot:1"]]
 
 
 def test_a_job_on_a_filler_goes_on_from_there() -> None:
