@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "order_points.h"
 #include "plugin_ahead.h"
 #include "plugin_cloud.h"
 #include "plugin_message.h"
@@ -253,6 +254,14 @@ static void note_backlog(struct decision *decision, const struct het_landing *la
 		het_held_place(decision->held, pool, units * tasks, units * tasks * landing->run_s);
 }
 
+/* Short jobs first, where the site asks for it and waits and runs are fresh. Other plugins and users never
+ * set it: slurmctld has just cleared it. */
+static void put_order(const struct decision *decision, const struct het_record *record)
+{
+	if (record->order_points)
+		decision->desc->site_factor = NICE_OFFSET + *record->order_points;
+}
+
 static int place(struct decision *decision)
 {
 	struct het_workspace *workspace = decision->workspace;
@@ -263,11 +272,18 @@ static int place(struct decision *decision)
 	                            .generation = view->slot->generation,
 	                            .landing = &landing,
 	                            .choice = &workspace->choice};
+	const struct het_slot *slot = view->slot;
+	uint32_t points;
 	size_t recorded;
 	struct het_text map = het_text_in(workspace->map, sizeof(workspace->map));
 	struct het_text message = het_text_in(workspace->message, sizeof(workspace->message));
 
 	het_name_landing(view, &workspace->request, resolved->alt, &workspace->choice, &landing);
+	if (slot->order_points && !decision->stale) {
+		points = het_order_points(landing.run_s, slot->order_points, slot->order_short_s,
+		                          slot->order_long_s);
+		record.order_points = &points;
+	}
 	recorded = write_record(decision, &record);
 	if (!recorded)
 		return too_long(decision);
@@ -275,6 +291,7 @@ static int place(struct decision *decision)
 	               &map);
 	het_rewrite(decision->desc, &decision->pinned, &landing, workspace->map);
 	het_set_text(&decision->desc->admin_comment, workspace->record, recorded);
+	put_order(decision, &record);
 	het_tell_placed(view, &record, &message);
 	note_backlog(decision, &landing);
 	return SLURM_SUCCESS;

@@ -45,6 +45,10 @@ static void add_landing(struct het_text *text, const struct het_record *record)
 	add_number(text, ",\"wait_s\":", terms->wait_s, 1);
 	add_number(text, ",\"run_s\":", terms->run_s, 1);
 	add_number(text, ",\"money\":", terms->money_micro / 1e6, 6);
+	if (record->order_points) {
+		het_text_add(text, ",\"sf\":");
+		het_text_integer(text, *record->order_points);
+	}
 }
 
 size_t het_render_record(const struct het_record *record, char *out, size_t size)

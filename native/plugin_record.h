@@ -12,6 +12,7 @@ struct het_record {
 	uint64_t generation;               /* 0: none was seen */
 	const struct het_landing *landing; /* NULL when held */
 	const struct het_choice *choice;   /* NULL when held */
+	const uint32_t *order_points; /* what the job's short run gained in priority; NULL: no order is set */
 	uint32_t pins;
 	const char *het;     /* the whole request as a --het string */
 	const char *cloud;   /* cloud partitions that the author named; NULL: none */

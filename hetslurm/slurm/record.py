@@ -15,7 +15,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     before. `why`: what a held job waits for; `res`: the reservation of money that a spilled one runs on;
     `by`: "controller" where that placed it, else "".
     `cloud`: the cloud partitions that the author of a burst=only job named, "" for any. `moves`: how often
-    it was moved since.
+    it was moved since. `sf`: what its short run gained in priority, None where no order was set.
     """
 
     hetslurm: int
@@ -31,6 +31,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_s: float | None = None
     run_s: float | None = None
     money: float | None = None
+    sf: int | None = None
     pins: str = ""
     het: str = ""
     comment: str = ""

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from hetslurm.cluster import Partition
-from hetslurm.estimate import Estimate, Source
+from hetslurm.estimate import Estimate, RunEstimate, Source
 from hetslurm.pool import Pool, Rates
-from hetslurm.site import Site
+from hetslurm.site import OrderSite, Site
 from hetslurm.snapshot import SnapshotWriter, build_slot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,8 +113,15 @@ class Controller:
         self.snapshot = self.folder / "snapshot"
         self.stats = self.folder / "stats"
 
-    def publish(self, *, age_s: float = 0.0, on_absent: str = "hold") -> None:
-        site = replace(Site(), on_absent=on_absent)
+    def publish(
+        self,
+        *,
+        age_s: float = 0.0,
+        on_absent: str = "hold",
+        order: OrderSite | None = None,
+        estimates: Sequence[RunEstimate] = (),
+    ) -> None:
+        site = replace(Site(), on_absent=on_absent, order=order or OrderSite())
         with SnapshotWriter(self.snapshot) as writer:
             slot = build_slot(
                 self.pools,
@@ -123,6 +130,7 @@ class Controller:
                 {},
                 {},
                 site,
+                estimates,
                 generation=writer.next_generation,
                 written_at_ns=time.time_ns() - int(age_s * 1e9),
             )

@@ -110,6 +110,7 @@ static void show(const job_desc_msg_t *desc)
 	SHOW_NUMBER(pn_min_memory, NO_VAL64);
 	SHOW_NUMBER(time_limit, NO_VAL);
 	SHOW_NUMBER(priority, NO_VAL);
+	SHOW_NUMBER(site_factor, NO_VAL);
 	for (uint32_t i = 0; i < desc->env_size; i++)
 		printf("env.%s\n", desc->environment[i]);
 }

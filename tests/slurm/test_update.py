@@ -55,3 +55,8 @@ def test_a_heterogeneous_job_s_first_component_keeps_its_one_node() -> None:
     assert words == ["Partition=gpu", "NumTasks=1", "MinCPUsNode=4", "NumCPUs=4", "CPUsPerTask=4"]
     with pytest.raises(SlurmRefused, match="first component"):
         render_update(JobUpdate("gpu", nodes=2), leads_het_job=True)
+
+
+def test_a_site_factor_is_written_as_what_it_adds() -> None:
+    assert render_update(JobUpdate(partition="cpu", site_factor=412)) == ["Partition=cpu", "SiteFactor=412"]
+    assert render_update(JobUpdate(site_factor=0)) == ["SiteFactor=0"]
