@@ -8,7 +8,17 @@ from typing import Any
 
 from hetslurm.estimate import Estimate
 
-TERM_NAMES = ("wait_s", "startup_s", "transfer_s", "run_s", "scarce_s", "money", "energy_j", "health")
+TERM_NAMES = (
+    "wait_s",
+    "startup_s",
+    "transfer_s",
+    "run_s",
+    "scarce_s",
+    "money",
+    "energy_j",
+    "health",
+    "run_high_s",
+)
 
 
 class Tier(IntEnum):
@@ -50,7 +60,8 @@ class Candidate:
 
     `reasons` is what keeps the job away, most lasting first; a feasible pair has none. `terms` holds
     TERM_NAMES: seconds, joules, `money` in the site's currency, `health` in [0, 1]; empty where the pool
-    offers another kind or type.
+    offers another kind or type. `limit_min` is the time limit that the job gets there, minutes, longer than
+    its author's on a slow device; 0: the partition's.
     """
 
     alt: int
@@ -64,6 +75,7 @@ class Candidate:
     score: float | None
     risk: float
     terms: dict[str, Estimate]
+    limit_min: int = 0
 
     @property
     def feasible(self) -> bool:

@@ -37,7 +37,7 @@ cdef extern from *:
         HET_AT(het_terms, transfer_source, "u1", 0, 0), HET_AT(het_terms, run_source, "u1", 0, 0),
         HET_AT(het_terms, scarce_source, "u1", 0, 0), HET_AT(het_terms, money_source, "u1", 0, 0),
         HET_AT(het_terms, energy_source, "u1", 0, 0), HET_AT(het_terms, health_source, "u1", 0, 0),
-        HET_AT(het_terms, reasons, "u4", 0, 0), {0}};
+        HET_AT(het_terms, reasons, "u4", 0, 0), HET_AT(het_terms, limit_min, "i4", 0, 0), {0}};
     static const struct het_field het_place_fields[] = {HET_AT(het_place, alt, "i4", 0, 0), HET_AT(het_place, pool, "i4", 0, 0),
         HET_AT(het_place, wait_s, "f8", 0, 0), {0}};
     static const struct het_field het_choice_fields[] = {HET_AT(het_choice, alt, "i4", 0, 0),

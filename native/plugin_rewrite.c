@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "plugin_rewrite.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "hash.h"
 
 #define MAX_MAPPED 8  /* partitions in HET_MAP */
 #define MAX_LOOKED 64 /* pools looked at for it, per target */
-#define MAX_LIMIT_MIN (366 * 24 * 60)
 
 /* Its name, else KIND[:TYPE][:COUNT], written to label. */
 static const char *label_target(const struct het_target *target, char label[static HET_MAX_NAME * 3])
@@ -24,7 +22,6 @@ void het_name_landing(const struct het_view *view, const struct het_request *req
                       struct het_landing *landing)
 {
 	uint32_t p = (uint32_t) choice->pool, a = (uint32_t) choice->alt;
-	double speed = view->pool.speed[p], grown_min;
 	struct het_text device;
 
 	landing->target = &request->target[a];
@@ -43,16 +40,7 @@ void het_name_landing(const struct het_view *view, const struct het_request *req
 		het_text_integer(&device, (uint64_t) landing->alt->devices);
 	}
 	landing->run_s = choice->terms.run_s;
-	landing->limit_min = landing->alt->limit_min > 0 ? (uint32_t) landing->alt->limit_min : 0;
-	if (!landing->limit_min || speed >= 1)
-		return;
-	/* A slower device than the author thought of: his limit would kill the job, and an estimate shortens
-	 * none. The kernel knows that the run fits MaxTime. */
-	grown_min = ceil(fmax(landing->run_s, landing->alt->declared_s / speed) / 60);
-	if (grown_min > view->pool.limit_min[p])
-		grown_min = view->pool.limit_min[p];
-	if (grown_min > landing->limit_min && grown_min < MAX_LIMIT_MIN)
-		landing->limit_min = (uint32_t) grown_min;
+	landing->limit_min = (uint32_t) choice->terms.limit_min;
 }
 
 /* What goes into the environment. */

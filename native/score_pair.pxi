@@ -148,6 +148,8 @@ cdef void pair_terms(const het_view *view, const het_job *job, const het_alt *al
     if alt.limit_min > 0 and view.pool.limit_min[pool] < HET_UNLIMITED and view.pool.speed[pool] < 1.0 \
             and terms.run_s > 60.0 * <double>view.pool.limit_min[pool]:
         terms.reasons |= HET_WHY_MAX_TIME
+    terms.limit_min = het_grown_limit(alt.limit_min, alt.declared_s, terms.run_s, view.pool.speed[pool],
+                                      view.pool.limit_min[pool])
     pair_transfer(view, job, pool, terms)
     if job.deadline_s < HET_FOREVER and terms.wait_s + terms.startup_s + terms.transfer_s + terms.run_high_s > job.deadline_s:
         terms.reasons |= HET_WHY_DEADLINE

@@ -122,6 +122,8 @@ struct het_terms {
 	uint8_t wait_source, startup_source, transfer_source, run_source, scarce_source, money_source,
 	        energy_source, health_source;
 	uint32_t reasons;
+	int32_t limit_min; /* the time limit that it gets there, grown for a slow device; 0: the partition's
+	                    */
 };
 
 enum het_tier { HET_TIER_NONE = 0, HET_TIER_SOFT = 1, HET_TIER_FEASIBLE = 2 };

@@ -182,6 +182,7 @@ cdef extern from "<score.h>":
         uint8_t wait_source, startup_source, transfer_source, run_source
         uint8_t scarce_source, money_source, energy_source, health_source
         uint32_t reasons
+        int32_t limit_min
 
     struct het_choice:
         int32_t alt, pool
@@ -190,6 +191,9 @@ cdef extern from "<score.h>":
 
 cdef extern from "<hash.h>":
     uint64_t het_hash(const char *s, size_t n) noexcept nogil
+
+cdef extern from "<limit_growth.h>":
+    int32_t het_grown_limit(int32_t limit_min, double declared_s, double run_s, double speed, int32_t most_min) noexcept nogil
 
 cdef extern from "<length_class.h>":
     int het_length_class(int32_t limit_min) noexcept nogil

@@ -11,7 +11,7 @@ from hetslurm.estimate import Estimate, Source
 from hetslurm.job import Request
 from hetslurm.native import kernel
 from hetslurm.native.layout import REASONS
-from hetslurm.placement import Asked, Candidate, Decision, Tier
+from hetslurm.placement import TERM_NAMES, Asked, Candidate, Decision, Tier
 from hetslurm.slot import PRESET_NAMES
 from hetslurm.units import MICRO
 
@@ -25,6 +25,7 @@ _TERMS = {
     "scarce_s": ("scarce_s", "scarce_source", 1.0),
     "money": ("money_micro", "money_source", 1.0 / MICRO),
     "energy_j": ("energy_j", "energy_source", 1.0),
+    "run_high_s": ("run_high_s", "run_source", 1.0),
 }
 
 
@@ -51,6 +52,7 @@ class _Table:
             for name, (value, source, unit) in _TERMS.items():
                 values[name] = Estimate(float(terms[value]) * unit, Source(int(terms[source])))
             values["health"] = Estimate(self.health[pool], Source(int(terms["health_source"])))
+            values = {name: values[name] for name in TERM_NAMES}
         return Candidate(
             alt=alt,
             pool_index=pool,
@@ -63,6 +65,7 @@ class _Table:
             score=float(terms["score"]) if scored and matches else None,
             risk=float(terms["risk"]) if matches else 1.0,
             terms=values,
+            limit_min=int(terms["limit_min"]),
         )
 
 

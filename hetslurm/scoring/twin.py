@@ -25,6 +25,7 @@ CPU = name_hash("cpu")
 NO_ESTIMATE_S = 3600.0
 TINY = 1e-9
 NO_LIMIT = 2**31 - 1
+MAX_LIMIT_MIN = 366 * 24 * 60
 DEFAULT, DECLARED, PREDICTED = 0, 1, 2
 NONE, SOFT_TIER, FEASIBLE = 0, 1, 2
 
@@ -160,6 +161,15 @@ def sizes_reasons(tables: Tables, alt: Record, need: float, run: Floats) -> npt.
     return why
 
 
+def limits(tables: Tables, alt: Record, run: Floats) -> npt.NDArray[np.int32]:
+    """The kill limit on each pool, minutes: the author's, grown on devices slower than he thought of."""
+    pool, limit = tables.columns["pool"], int(alt["limit_min"])
+    longest = np.ceil(np.maximum(run, float(alt["declared_s"]) / pool["speed"]) / 60)
+    grown = np.minimum(longest, pool["limit_min"])
+    grows = (pool["speed"] < 1) & (grown > limit) & (grown < MAX_LIMIT_MIN) & (limit > 0)
+    return np.where(grows, grown, float(max(limit, 0))).astype(np.int32)
+
+
 def pair_terms(
     tables: Tables,
     job: Record,
@@ -213,6 +223,7 @@ def pair_terms(
     for name, factor in (("scarce", "shadow"), ("money", "price"), ("energy", "watt")):
         terms[f"{name}_source"] = np.minimum(pool[f"{factor}_source"], run_source)
     terms["reasons"] = why
+    terms["limit_min"] = limits(tables, alt, run)
     other = (pool["kind"] != alt["kind"]) | ((pool["type"] != alt["type"]) & (alt["type"] != 0))
     terms[other] = np.zeros((), dtype=TERMS_DTYPE)
     terms["reasons"][other] = WHY["KIND"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 from hetslurm.cluster import Gres, QueuedJob
 from hetslurm.job import Request
@@ -46,7 +45,7 @@ def bind(request: Request, asked: Asked, pins: str, chosen: Candidate) -> JobUpd
         cpus_per_node=cpus,
         cpus_per_task=cpus,
         mem_mb_per_node=target.mem_mb if target.mem_mb and "m" not in pins else None,
-        time_limit_min=_limit_min(target, chosen) if target.time_s and "t" not in pins else None,
+        time_limit_min=(chosen.limit_min or None) if target.time_s and "t" not in pins else None,
     )
 
 
@@ -83,13 +82,6 @@ def needed_units(target: Target, asked: Asked) -> float:
     """Devices (cpus for a cpu target) that all tasks of the job take together."""
     per_node = target.count or asked.cpus or target.cpus or 1
     return float(per_node * needed_nodes(target, asked) * max(1, asked.n_tasks))
-
-
-def _limit_min(target: Target, chosen: Candidate) -> int:
-    """The author's time, or as long as a device that is slower than he thought will take; never less."""
-    limit = -(-target.time_s // 60)
-    run = chosen.terms.get("run_s")
-    return max(limit, math.ceil(run.value / 60)) if run is not None else limit
 
 
 def placed_record(record_text: str, decision: Decision, chosen: Candidate) -> str:

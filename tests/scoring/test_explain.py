@@ -53,6 +53,7 @@ def test_the_json_has_the_contracts_keys() -> None:
     assert set(candidate) == {"target", "pool", "partition", "feasible", "reason", "score", "terms"}
     assert list(candidate["terms"]) == [
         "wait_s", "startup_s", "transfer_s", "run_s", "scarce_s", "money", "energy_j", "health",
+        "run_high_s",
     ]  # fmt: skip
     assert set(candidate["terms"]["run_s"]) == {"value", "source"}
 
