@@ -19,7 +19,7 @@ PACKAGE_SOURCES := setup.py pyproject.toml LICENSE README.md $(wildcard native/*
 	$(wildcard gpu/*.py fpga/*.py* fpga/*.px*) \
 	$(shell find hetslurm cloudburst -type f ! -path '*/__pycache__/*')
 
-.PHONY: help setup demo check format test bench plugin fuzz clean
+.PHONY: help setup demo check format test matrix bench plugin fuzz clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -76,7 +76,10 @@ format: build/.packages-test build/.venv ## rewrite the sources in the house for
 
 test: build/.packages-test setup ## everything, a real Slurm included
 	$(MAKE) fuzz FUZZ_SECONDS=20
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --junitxml=build/tests.xml $(PYTEST_ARGS)
+
+matrix: build/.packages-test setup ## what works on Slurm 22.05, 24.11 and 26.05; writes README's table (root; docs/matrix.md)
+	$(BIN)/python tools/matrix/matrix.py --pyslurm="$(PYSLURM_SOURCE)" $(MATRIX_ARGS)
 
 fuzz: fuzz-directives fuzz-snapshot ## libFuzzer over both parsers of untrusted bytes (FUZZ_SECONDS each)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hetslurm.errors import SlurmError
 from hetslurm.slurm.commands import CommandAdapter
 from hetslurm.slurm.protocol import SlurmAdapter
-from hetslurm.slurm.pyslurm_adapter import PyslurmAdapter, check_release, import_pyslurm
+from hetslurm.slurm.pyslurm_adapter import PyslurmAdapter, check_release, import_pyslurm, pyslurm_release
 
 
 def choose_adapter(
@@ -25,10 +25,12 @@ def choose_adapter(
     if name not in {"auto", "pyslurm"}:
         raise SlurmError(f"there is no adapter {name!r}: it is auto, commands or pyslurm")
     try:
-        module = import_pyslurm()
-        check_release(module.__version__, commands.installed_version())
+        check_release(pyslurm_release(), commands.installed_version())
+        module = import_pyslurm(slurm_conf)
     except SlurmError:
         if name == "pyslurm":
             raise
         return commands
-    return PyslurmAdapter(module, commands)
+    return PyslurmAdapter(
+        module, slurm_conf=slurm_conf, deadline_s=deadline_s, assoc_refresh_s=assoc_refresh_s
+    )

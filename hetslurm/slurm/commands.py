@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hetslurm.clock import Clock, SystemClock
@@ -70,8 +70,12 @@ class CommandAdapter:
     def read_cluster(self) -> Cluster:
         """See SlurmAdapter. Four commands in a row: partitions, reservations, nodes, jobs."""
         cluster = self.read_rest()
-        nodes = tuple(parse_nodes(self._text("scontrol", "-a", "-d", "-o", "show", "node")))
-        return replace(cluster, nodes=nodes, jobs=tuple(self._read_queue()))
+        nodes = tuple(self.read_all_nodes())
+        return replace(cluster, nodes=nodes, jobs=tuple(self.read_queue()))
+
+    def read_all_nodes(self) -> Iterable[Node]:
+        """Every node that is no template."""
+        return parse_nodes(self._text("scontrol", "-a", "-d", "-o", "show", "node"))
 
     def read_rest(self) -> Cluster:
         """The cluster without its nodes and jobs."""
@@ -262,7 +266,7 @@ class CommandAdapter:
             else:
                 return
 
-    def _read_queue(self) -> list[QueuedJob]:
+    def read_queue(self) -> list[QueuedJob]:
         return [job_of_row(fields) for fields in self._read_rows(QUEUE_COLUMNS)]
 
     def _read_rows(self, widths: dict[str, int], *selected: str) -> list[dict[str, str]]:

@@ -78,7 +78,7 @@ def parse_nodes(text: str) -> Iterator[Node]:
             gres_used=tuple(g for g in parse_gres(fields.get("GresUsed", "")) if g.count),
             cpus_allocated=int(fields["CPUAlloc"]),
             mem_mb_allocated=int(fields["AllocMem"]),
-            features=frozenset() if features == "(null)" else frozenset(features.split(",")),
+            features=frozenset() if features in {"", "(null)"} else frozenset(features.split(",")),
             reason=reason[1] if reason else "",
             reason_by=(reason["by"] or "") if reason else "",
             reason_at=_unix_s(reason["at"]) if reason else None,

@@ -1,46 +1,68 @@
 """The adapter over pyslurm, for sites that have the release that matches their Slurm.
 
-pyslurm (new API, 23.11 and later) brings nodes and the queue without starting a command. All else goes
-through Slurm's commands even here: partitions (pyslurm's `allow_root_jobs` says the opposite of its
-name), associations and settings, which are few; and every change, since pyslurm's `Job.modify` cannot set
-the number of nodes.
+pyslurm (new API, 23.11 and later) brings the nodes without a command and without text. All else is the
+commands' even here: the queue, since `pyslurm.Job` has only the GRES asked for per node, not those of
+`--gpus` or `--gpus-per-task`, which the waits need; partitions (its `allow_root_jobs` says the opposite of
+its name), associations, reservations and settings, which are few; and every change, since `Job.modify` cannot
+set the number of nodes.
 
-Not run against a live slurmctld by this project's tests, which have Slurm 22.05: pyslurm has one release
-per Slurm release and none for that one. What the tests hold is the translation, on objects with the
-attributes of pyslurm 25.11's classes.
+Run against a live slurmctld in the matrix, see docs/pyslurm.md.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib import metadata
 from typing import Any
 
 from hetslurm.cluster import Cluster, Gres, Node, PriorityRules, QueuedJob
 from hetslurm.errors import SlurmError, SlurmUnavailable
 from hetslurm.slurm.commands import CommandAdapter
-from hetslurm.slurm.ended import EndedJob
 from hetslurm.slurm.gres import parse_gres
-from hetslurm.slurm.hostlist import expand_hostlist
-from hetslurm.slurm.job_text import count_array_tasks
 from hetslurm.slurm.node_text import parse_state
-from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
-from hetslurm.slurm.record import predicted_run_s
-from hetslurm.slurm.version import parse_version
+from hetslurm.slurm.version import SlurmVersion, parse_version
 
 OLDEST = (23, 11)
 
 
-def import_pyslurm() -> Any:
-    """The module. Raises SlurmError where it is not installed, or cannot be loaded."""
+def pyslurm_release() -> str:
+    """The release of the pyslurm that is installed. Raises SlurmError where none is."""
+    try:
+        return metadata.version("pyslurm")
+    except metadata.PackageNotFoundError:
+        raise SlurmError("pyslurm is not installed; see docs/pyslurm.md") from None
+
+
+def import_pyslurm(slurm_conf: str | None = None) -> Any:
+    """The module, for a slurm.conf (None: where libslurm finds it). Raises SlurmError where that fails.
+
+    libslurm reads its slurm.conf once, when it is loaded, and ends the process when there is none. So a
+    child tries the import first, and another slurm.conf later is an error.
+    """
+    if slurm_conf:
+        known = os.environ.get("SLURM_CONF", "")
+        if "pyslurm" in sys.modules and known != slurm_conf:
+            raise SlurmError(
+                f"pyslurm has read {known or 'its own slurm.conf'}, and never reads {slurm_conf}"
+            )
+        os.environ["SLURM_CONF"] = slurm_conf
+    child = [sys.executable, "-P", "-c", "import pyslurm"]
+    tried = subprocess.run(child, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if tried.returncode:
+        words = tried.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise SlurmError(f"pyslurm cannot be imported: {words[-1] if words else tried.returncode}")
     try:
         return importlib.import_module("pyslurm")
     except Exception as cause:  # a C extension can fail in any way, and must not take the controller with it
         raise SlurmError(f"pyslurm cannot be imported: {cause}") from cause
 
 
-def check_release(pyslurm_version: str, slurm_version: tuple[int, int, int]) -> None:
+def check_release(pyslurm_version: str, slurm_version: SlurmVersion) -> None:
     """Raise SlurmError unless pyslurm has the new API and is of Slurm's own release."""
     found = parse_version(f"{pyslurm_version}.0")
     if found[:2] != slurm_version[:2] or found[:2] < OLDEST:
@@ -50,21 +72,25 @@ def check_release(pyslurm_version: str, slurm_version: tuple[int, int, int]) -> 
         )
 
 
-@dataclass(slots=True)
-class PyslurmAdapter:
-    """See SlurmAdapter. `pyslurm` is the module."""
+class PyslurmAdapter(CommandAdapter):
+    """See SlurmAdapter. `pyslurm` is the module; `how` is for CommandAdapter, which does all the rest."""
 
-    pyslurm: Any
-    commands: CommandAdapter
+    def __init__(self, pyslurm: Any, **how: Any) -> None:
+        super().__init__(**how)
+        self.pyslurm = pyslurm
 
     def read_cluster(self) -> Cluster:
         """See SlurmAdapter."""
-        cluster = self.commands.read_rest()
+        cluster = super().read_cluster()
+        return replace(cluster, nodes=tuple(count_gres_used(cluster.nodes, cluster.jobs)))
+
+    def read_all_nodes(self) -> list[Node]:
+        """Every node that is no template; their GRES in use as far as Slurm accounts for them."""
         try:
-            jobs = tuple(translate_job(job) for job in self.pyslurm.Jobs.load().values())
             nodes = [translate_node(node) for node in self.pyslurm.Nodes.load().values()]
         except self.pyslurm.RPCError as cause:
             raise SlurmUnavailable(f"pyslurm: {cause}") from cause
+<<<<<<< Updated upstream
         live = tuple(job for job in jobs if job.state in {"PENDING", "RUNNING", "SUSPENDED", "COMPLETING"})
         nodes = [node for node in nodes if "FUTURE" not in node.state]
         return replace(cluster, nodes=tuple(count_gres_used(nodes, live)), jobs=live)
@@ -170,6 +196,9 @@ class PyslurmAdapter:
     def notify(self, job_id: int, text: str) -> None:
         """See SlurmAdapter."""
         self.commands.notify(job_id, text)
+=======
+        return [node for node in nodes if "FUTURE" not in node.state]
+>>>>>>> Stashed changes
 
 
 def translate_node(node: Any) -> Node:
@@ -191,41 +220,6 @@ def translate_node(node: Any) -> Node:
     )
 
 
-def translate_job(job: Any) -> QueuedJob:
-    """A `pyslurm.Job`. An unlimited and an unset time limit look alike there; both become None."""
-    waiting = job.array_tasks_waiting or ""
-    at_once = job.array_tasks_parallel
-    tasks = count_array_tasks(f"{waiting}%{at_once}" if waiting and at_once else waiting)
-    one_task = str(job.array_task_id) if job.array_id and job.array_task_id is not None else ""
-    nodes = job.num_nodes or 1
-    return QueuedJob(
-        job_id=job.id,
-        state=(job.state or "").upper(),
-        partition=job.partition or "",
-        user=job.user_name or "",
-        nodes=nodes,
-        cpus=job.cpus or 1,
-        mem_mb_per_node=-(-(job.memory or 0) // nodes),
-        time_limit_min=job.time_limit,
-        priority=job.priority or 0,
-        submit_at=float(job.submit_time or 0),
-        start_at=float(job.start_time) if job.start_time else None,
-        end_at=float(job.end_time) if job.end_time else None,
-        gres=_gres(job.gres_per_node),
-        node_names=expand_hostlist(job.allocated_nodes or ""),
-        tasks=tasks,
-        reason=job.state_reason or "",
-        name=job.name or "",
-        account=job.account or "",
-        qos=job.qos or "",
-        admin_comment=job.admin_comment or "",
-        predicted_run_s=predicted_run_s(job.admin_comment or ""),
-        array_job_id=job.array_id,
-        array_task=waiting or one_task,
-        het_offset=job.heterogeneous_offset if job.heterogeneous_id else None,
-    )
-
-
 def count_gres_used(nodes: Iterable[Node], jobs: Iterable[QueuedJob]) -> list[Node]:
     """Nodes with the GRES of the jobs that run on them, where Slurm's accounting of them says less."""
     held: dict[str, dict[tuple[str, str], int]] = {}
@@ -238,8 +232,12 @@ def count_gres_used(nodes: Iterable[Node], jobs: Iterable[QueuedJob]) -> list[No
 
 
 def _with_used(node: Node, held: dict[tuple[str, str], int]) -> Node:
-    used = {(g.name, g.type): g.count for g in node.gres_used}
-    for key, count in held.items():
+    used: dict[tuple[str, str], int] = {}
+    accounted = [((g.name, g.type), g.count) for g in node.gres_used]
+    for (name, kind), count in (*accounted, *held.items()):
+        # A job may have asked for any type, and accounting may know none; a node mostly has one.
+        types = {g.type for g in node.gres if g.name == name}
+        key = (name, kind or (types.pop() if len(types) == 1 else ""))
         used[key] = max(used.get(key, 0), count)
     return replace(node, gres_used=tuple(Gres(name, kind, count) for (name, kind), count in used.items()))
 

@@ -273,7 +273,7 @@ def test_a_job_on_the_drained_node_goes_on_to_its_end(make_room: MakeRoom, tmp_p
     later = sandbox.submit("#!/bin/sh\ntrue\n", "-p", "cpu", "-w", "cpu1", "-o", "/dev/null")
     _until(lambda: sandbox.job(later)["Reason"] != "None")
     assert sandbox.job(later)["JobState"] == "PENDING"
-    assert "cpu1" in sandbox.job(later)["Reason"]
+    assert "ReqNodeNotAvail" in sandbox.job(later)["Reason"]
 
 
 def test_a_drain_that_power_saving_wiped_is_set_again_once_the_node_is_up(make_room: MakeRoom) -> None:

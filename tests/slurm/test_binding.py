@@ -25,7 +25,7 @@ scontrol show job -d -o $SLURM_JOB_ID
 
 @pytest.fixture(scope="module")
 def sandbox(make_session_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    return make_session_sandbox(nodes="cpu=2,gpu:a100:2=2,fpga:u250=1", plugins=False, controller=False)
+    return make_session_sandbox(nodes="cpu=2,gpu:a100:2=2,fpga:u250=1", controller=False)
 
 
 def _one_node(partition: str, cpus: int, mem_mb: int, *gres: Gres) -> JobUpdate:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -36,16 +37,6 @@ class Stage:
     job_id: int
 
 
-@pytest.fixture(scope="module")
-def sandbox(make_session_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    return make_session_sandbox(nodes="cpu=2,gpu:a100:2=2,fpga:u250=1", plugins=False, controller=False)
-
-
-@pytest.fixture
-def commands(sandbox: Sandbox) -> CommandAdapter:
-    return CommandAdapter(slurm_conf=str(sandbox.layout.slurm_conf))
-
-
 def _in_memory() -> Stage:
     nodes = tuple(Node(f"cpu{i}", 16, 64_000, IDLE) for i in (1, 2))
     nodes += tuple(Node(f"gpu{i}", 16, 64_000, IDLE, gres=(Gres("gpu", "a100", 2),)) for i in (1, 2))
@@ -55,16 +46,16 @@ def _in_memory() -> Stage:
     return Stage(FakeSlurm(cluster, scripts={7: SCRIPT.encode()}), 7)
 
 
-@pytest.fixture(params=["memory", pytest.param("commands", marks=pytest.mark.slurm)])
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    if request.param == "memory":
+@pytest.fixture
+def stage(any_adapter: SlurmAdapter | None, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    if any_adapter is None:
         yield _in_memory()
         return
-    real: Sandbox = request.getfixturevalue("sandbox")
+    real: Sandbox = request.getfixturevalue("contract_sandbox")
     job_id = real.submit(
         SCRIPT, "-H", "-b", "now+1hour", "-p", "cpu", "-t", "5", "--mem=100", "-o", "/dev/null"
     )
-    yield Stage(request.getfixturevalue("commands"), job_id)
+    yield Stage(any_adapter, job_id)
     real.run(["scancel", str(job_id)], check=False)
 
 
@@ -147,23 +138,23 @@ def test_a_job_is_cancelled(stage: Stage) -> None:
 
 @pytest.mark.slurm
 def test_a_change_of_a_heterogeneous_job_s_first_component_leaves_the_others_as_they_are(
-    sandbox: Sandbox, commands: CommandAdapter
+    contract_sandbox: Sandbox, real_adapter: SlurmAdapter
 ) -> None:
     common = ("-p", "cpu", "-n1", "-t", "5", "--mem=100")
-    first = sandbox.submit(SCRIPT, "-H", "-b", "now+1hour", "-o", "/dev/null", *common, ":", *common)
+    first = contract_sandbox.submit(SCRIPT, "-H", "-b", "now+1hour", "-o", "/dev/null", *common, ":", *common)
     try:
-        leader, other = (commands.read_job(first + n).job for n in (0, 1))
+        leader, other = (real_adapter.read_job(first + n).job for n in (0, 1))
         assert (leader.het_offset, other.het_offset) == (0, 1)
         update = JobUpdate("gpu", (Gres("gpu", "a100", 1),), 1, 1, 2, 2, 200, 4, COMMENT)
-        commands.update_job(first, update, leads_het_job=True)
-        commands.release(first, leads_het_job=True)
-        job = commands.read_job(first).job
+        real_adapter.update_job(first, update, leads_het_job=True)
+        real_adapter.release(first, leads_het_job=True)
+        job = real_adapter.read_job(first).job
         assert (job.partition, job.gres, job.nodes, job.cpus) == ("gpu", (Gres("gpu", "a100", 1),), 1, 2)
         assert (job.mem_mb_per_node, job.time_limit_min, job.admin_comment) == (200, 4, COMMENT)
         assert job.priority > 0
-        assert commands.read_job(first + 1).job == other
+        assert real_adapter.read_job(first + 1).job == other
     finally:
-        sandbox.run(["scancel", str(first)])
+        contract_sandbox.run(["scancel", str(first)])
 
 
 def test_a_job_that_is_not_there_is_refused(stage: Stage) -> None:
@@ -195,10 +186,12 @@ def test_a_daemon_that_is_away_is_unavailable_not_a_refusal() -> None:
 
 
 @pytest.mark.slurm
-def test_slurmctld_away_is_unavailable_in_every_call(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_slurmctld_away_is_unavailable_in_every_call(contract_sandbox: Sandbox, tmp_path: Path) -> None:
     with socket.socket() as nobody:  # bound, not listening: a port where no slurmctld answers
         nobody.bind(("127.0.0.1", 0))
-        conf = re.sub(r"(?m)^SlurmctldPort=.*", f"SlurmctldPort={nobody.getsockname()[1]}", _conf(sandbox))
+        conf = re.sub(
+            r"(?m)^SlurmctldPort=.*", f"SlurmctldPort={nobody.getsockname()[1]}", _conf(contract_sandbox)
+        )
         (tmp_path / "slurm.conf").write_text(f"{conf}\nMessageTimeout=2\n")
         adapter = CommandAdapter(slurm_conf=str(tmp_path / "slurm.conf"), deadline_s=20)
         for call in (
@@ -217,18 +210,20 @@ def _conf(sandbox: Sandbox) -> str:
 
 @pytest.mark.slurm
 def test_a_name_with_newlines_and_a_comment_longer_than_its_column_are_read_whole(
-    sandbox: Sandbox, commands: CommandAdapter
+    contract_sandbox: Sandbox, real_adapter: SlurmAdapter
 ) -> None:
     comment = "{" + "x" * 30_000 + "} \u00e9"
     name = "line\nAdminComment=forged Partition=gpu | x"
-    job_id = sandbox.submit(SCRIPT, "-H", "-J", name, "--mem=100", "--array=1-30:3%2", "-o", "/dev/null")
+    job_id = contract_sandbox.submit(
+        SCRIPT, "-H", "-J", name, "--mem=100", "--array=1-30:3%2", "-o", "/dev/null"
+    )
     try:
-        commands.update_job(job_id, JobUpdate(admin_comment=comment))
-        job = next(j for j in commands.read_cluster().jobs if j.job_id == job_id)
+        real_adapter.update_job(job_id, JobUpdate(admin_comment=comment))
+        job = next(j for j in real_adapter.read_cluster().jobs if j.job_id == job_id)
         assert (job.name, job.admin_comment, job.tasks) == (name, comment, 2)
-        assert commands.read_job(job_id).job == job
+        assert real_adapter.read_job(job_id).job == job
     finally:
-        sandbox.run(["scancel", str(job_id)])
+        contract_sandbox.run(["scancel", str(job_id)])
 
 
 @pytest.mark.slurm
@@ -245,33 +240,33 @@ def test_associations_come_with_users_and_their_default(accounting_slurm: Sandbo
 
 @pytest.mark.slurm
 def test_a_job_too_long_to_end_before_maintenance_is_estimated_to_start_after_it_as_slurm_says(
-    sandbox: Sandbox, commands: CommandAdapter
+    contract_sandbox: Sandbox, real_adapter: SlurmAdapter
 ) -> None:
     common = ("-p", "gpu", "-N2", "--gres=gpu:a100:2", "--mem=100", "-o", "/dev/null")
     keep = ("StartTime=now+600", "Duration=20", "Nodes=gpu1,gpu2", "Flags=MAINT,IGNORE_JOBS", "Users=root")
-    sandbox.run(["scontrol", "create", "reservation", "ReservationName=keep", *keep])
-    long = sandbox.submit(SCRIPT, "-t", "30", *common)
+    contract_sandbox.run(["scontrol", "create", "reservation", "ReservationName=keep", *keep])
+    long = contract_sandbox.submit(SCRIPT, "-t", "30", *common)
     short = 0
     try:
-        (reservation,) = commands.read_cluster().reservations
+        (reservation,) = real_adapter.read_cluster().reservations
         assert reservation.node_names == ("gpu1", "gpu2")
         assert {"MAINT", "IGNORE_JOBS"} <= reservation.flags
         assert reservation.end_at - reservation.start_at == 1200.0
-        cluster = _until(commands, lambda jobs: jobs[long].start_at is not None)
+        cluster = _until(real_adapter, lambda jobs: jobs[long].start_at is not None)
         starts = expected_starts(derive_pools(cluster, Site()), cluster)
         assert cluster.read_at + starts[long] == pytest.approx(reservation.end_at, abs=1.0)
         told = next(job.start_at for job in cluster.jobs if job.job_id == long)
         assert told == pytest.approx(reservation.end_at, abs=5.0)
         # A limit that ends before it starts at once, here and there.
         pools = {pool.name: pool for pool in estimate_waits(derive_pools(cluster, Site()), cluster)}
-        short = sandbox.submit(SCRIPT, "-t", "5", *common)
+        short = contract_sandbox.submit(SCRIPT, "-t", "5", *common)
         at_once = [5 * 60.0] * WAIT_LENGTHS
         pools = {p.name: p for p in estimate_waits(tuple(pools.values()), cluster, lengths_s=at_once)}
         assert pools["gpu"].wait_s[-1] == 0.0
-        _until(commands, lambda jobs: jobs[short].state == "RUNNING")
+        _until(real_adapter, lambda jobs: jobs[short].state == "RUNNING")
     finally:
-        sandbox.run(["scancel", *(str(job) for job in (long, short) if job)], check=False)
-        sandbox.run(["scontrol", "delete", "reservation", "keep"], check=False)
+        contract_sandbox.run(["scancel", *(str(job) for job in (long, short) if job)], check=False)
+        contract_sandbox.run(["scontrol", "delete", "reservation", "keep"], check=False)
 
 
 def _until(adapter: CommandAdapter, test: Callable[[dict[int, QueuedJob]], bool]) -> Cluster:
@@ -316,10 +311,46 @@ def test_a_stale_errno_of_slurmctld_is_tried_again_and_a_real_refusal_is_not(
     assert calls.read_text().count("x") == 4
 
 
-def test_adapters_are_chosen_by_name_and_pyslurm_only_where_it_fits() -> None:
-    assert isinstance(choose_adapter("commands"), CommandAdapter)
-    assert isinstance(choose_adapter("auto"), CommandAdapter)
-    with pytest.raises(SlurmError, match="pyslurm"):
+@pytest.mark.slurm
+def test_what_any_adapter_reads_is_what_the_commands_read(
+    contract_sandbox: Sandbox, real_adapter: SlurmAdapter
+) -> None:
+    lines = (
+        ("-p", "gpu", "--gpus=1"),
+        ("-p", "fpga", "--gres=fpga:u250:1"),
+        ("-p", "cpu", "-H", "--array=1-30:3%2"),
+        ("-p", "cpu", "-H", "-n1", ":", "-p", "gpu", "-H", "-n2"),
+    )
+    jobs = [contract_sandbox.submit(SCRIPT, "-o", "/dev/null", *line) for line in lines]
+    contract_sandbox.run(["scontrol", "update", "nodename=cpu2", "state=drain", "reason=bad disk | x"])
+    commands = CommandAdapter(slurm_conf=str(contract_sandbox.layout.slurm_conf))
+    try:
+        for job_id in jobs[:2]:
+            contract_sandbox.wait_job(job_id, {"RUNNING"})
+        ours, theirs = real_adapter.read_cluster(), commands.read_cluster()
+        free = [(node.free_units("gpu", "a100"), node.free_units("fpga", "u250")) for node in ours.nodes]
+        assert sorted(free) == [(0, 0), (0, 0), (0, 0), (1, 0), (2, 0)]
+        assert ours.nodes == theirs.nodes
+        assert ours.jobs == theirs.jobs
+        assert ours == replace(theirs, read_at=ours.read_at)
+    finally:
+        contract_sandbox.run(["scancel", *map(str, jobs)], check=False)
+        contract_sandbox.run(["scontrol", "update", "nodename=cpu2", "state=resume"])
+
+
+def test_adapters_are_chosen_by_name_and_pyslurm_only_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: str) -> str:
+        raise metadata.PackageNotFoundError("pyslurm")
+
+    monkeypatch.setattr("importlib.metadata.version", none)
+    assert type(choose_adapter("commands")) is CommandAdapter
+    assert type(choose_adapter("auto")) is CommandAdapter
+    with pytest.raises(SlurmError, match=r"pyslurm is not installed; see docs/pyslurm\.md"):
+        choose_adapter("pyslurm")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "21.08.0")
+    monkeypatch.setattr(CommandAdapter, "installed_version", lambda _: (22, 5, 8))
+    assert type(choose_adapter("auto")) is CommandAdapter
+    with pytest.raises(SlurmError, match=r"pyslurm 21.08.0 does not fit"):
         choose_adapter("pyslurm")
     with pytest.raises(SlurmError, match="auto, commands or pyslurm"):
         choose_adapter("rest")

@@ -30,14 +30,9 @@ class Stage:
     version: tuple[int, int] = (22, 5)
 
 
-@pytest.fixture(scope="module")
-def sandbox(make_session_sandbox: Callable[..., Sandbox]) -> Sandbox:
-    return make_session_sandbox(nodes="cpu=2", plugins=False, controller=False)
-
-
-@pytest.fixture(params=["memory", pytest.param("commands", marks=pytest.mark.slurm)])
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    if request.param == "memory":
+@pytest.fixture
+def stage(any_adapter: SlurmAdapter | None, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    if any_adapter is None:
         nodes = tuple(Node(f"cpu{i}", 16, 64_000, frozenset({"IDLE"})) for i in (1, 2))
         fake = FakeSlurm(Cluster("c", (22, 5, 8), 0.0, nodes, (), ()), now=time.time(), started_at=1.0)
 
@@ -47,12 +42,12 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
         yield Stage(fake, down, "slurm")
         return
-    real: Sandbox = request.getfixturevalue("sandbox")
+    real: Sandbox = request.getfixturevalue("contract_sandbox")
 
     def set_down(name: str, reason: str) -> None:
         real.run(["scontrol", "update", f"nodename={name}", "state=down", f"reason={reason}"])
 
-    yield Stage(CommandAdapter(slurm_conf=str(real.layout.slurm_conf)), set_down, "root", slurm_version())
+    yield Stage(any_adapter, set_down, "root", slurm_version())
     for name in ("cpu1", "cpu2"):
         real.run(["scontrol", "update", f"nodename={name}", "state=resume"], check=False)
 
@@ -66,7 +61,11 @@ def test_a_drain_takes_the_node_out_and_carries_our_reason_name_and_time(stage: 
     assert (node.reason, node.reason_by) == (OURS, stage.user)
     assert node.reason_at is not None
     assert before - 2 <= node.reason_at <= time.time() + 1
-    assert stage.adapter.read_node("cpu2").reason_at is None
+    other = stage.adapter.read_node("cpu2")
+    assert OURS not in other.reason
+    assert other.is_usable
+    if stage.version != (24, 11):  # there the words of an earlier test's drain are still on it
+        assert other.reason_at is None
     assert next(n for n in stage.adapter.read_cluster().nodes if n.name == "cpu1").reason == OURS
 
 
@@ -124,7 +123,8 @@ def test_a_weight_is_set_for_the_nodes_that_were_named_and_read_back(stage: Stag
     stage.adapter.set_node_weight(["cpu2"], 0)
     read = stage.adapter.read_nodes(["cpu2", "cpu1"])
     assert [(n.name, n.weight) for n in read] == [("cpu2", 0), ("cpu1", 1001)]
-    assert {n.name: n.weight for n in stage.adapter.read_cluster().nodes} == {"cpu1": 1001, "cpu2": 0}
+    read_all = {n.name: n.weight for n in stage.adapter.read_cluster().nodes if n.name in {"cpu1", "cpu2"}}
+    assert read_all == {"cpu1": 1001, "cpu2": 0}
     assert stage.adapter.count_node_updates() == before + 2
     stage.adapter.set_node_weight(["cpu1", "cpu2"], 1)
 

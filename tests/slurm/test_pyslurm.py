@@ -1,15 +1,19 @@
-"""The translation of pyslurm's objects, on stand-ins with the attributes of pyslurm 25.11's Node and Job."""
+"""The translation of pyslurm's nodes, on stand-ins with the attributes of pyslurm 25.11's Node.
+
+A live one keeps the contract in test_contract.py and test_node_contract.py, where the matrix has it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from hetslurm.cluster import Cluster, Gres
+from hetslurm.cluster import Cluster, Gres, QueuedJob
 from hetslurm.errors import SlurmError, SlurmUnavailable
-from hetslurm.slurm.commands import CommandAdapter
-from hetslurm.slurm.pyslurm_adapter import PyslurmAdapter, check_release, translate_job, translate_node
+from hetslurm.slurm.pyslurm_adapter import PyslurmAdapter, check_release, translate_node
 
 
 class RPCError(Exception):
@@ -39,48 +43,19 @@ def _node(**more: object) -> SimpleNamespace:
     )
 
 
-def _job(**more: object) -> SimpleNamespace:
-    return SimpleNamespace(
-        **{
-            "id": 7,
-            "state": "RUNNING",
-            "partition": "gpu",
-            "user_name": "ann",
-            "num_nodes": 2,
-            "cpus": 8,
-            "memory": 2001,
-            "time_limit": 60,
-            "priority": 10,
-            "submit_time": 100,
-            "start_time": 200,
-            "end_time": 3800,
-            "gres_per_node": {"fpga:u250": 1},
-            "allocated_nodes": "gpu[1-2]",
-            "array_id": None,
-            "array_task_id": None,
-            "array_tasks_waiting": None,
-            "array_tasks_parallel": None,
-            "state_reason": "None",
-            "name": "j",
-            "account": "lab",
-            "qos": "normal",
-            "admin_comment": None,
-            "heterogeneous_id": None,
-            "heterogeneous_offset": None,
-        }
-        | more
-    )
+class _Commands(PyslurmAdapter):
+    """What is not pyslurm's: one job that holds the node's FPGA."""
 
-
-def _module(**more: object) -> SimpleNamespace:
-    loaded = {"Nodes": {"gpu1": _node()}, "Jobs": {7: _job(), 8: _job(id=8, state="COMPLETED")}} | more
-    spaces = {name: SimpleNamespace(load=lambda m=m: m) for name, m in loaded.items()}
-    return SimpleNamespace(__version__="25.11.0", RPCError=RPCError, **spaces)
-
-
-class _Rest(CommandAdapter):
     def read_rest(self) -> Cluster:
         return Cluster("c", (25, 11, 0), 1.0, (), (), ())
+
+    def read_queue(self) -> list[QueuedJob]:
+        job = QueuedJob(7, "RUNNING", "gpu", "ann", 1, 1, 0, 60, 1, 0.0, 1.0, 3601.0)
+        return [replace(job, gres=(Gres("fpga", "u250", 1),), node_names=("gpu1",))]
+
+
+def _module(load: Callable[[], dict[str, object]]) -> SimpleNamespace:
+    return SimpleNamespace(__version__="25.11.0", RPCError=RPCError, Nodes=SimpleNamespace(load=load))
 
 
 def test_a_node_is_translated() -> None:
@@ -99,39 +74,19 @@ def test_a_reason_comes_with_who_and_when() -> None:
     assert (translate_node(_node()).reason_by, translate_node(_node()).reason_at) == ("", None)
 
 
-def test_a_job_is_translated() -> None:
-    job = translate_job(_job())
-    assert (job.nodes, job.cpus, job.mem_mb_per_node, job.time_limit_min) == (2, 8, 1001, 60)
-    assert (job.node_names, job.gres) == (("gpu1", "gpu2"), (Gres("fpga", "u250", 1),))
-    assert (job.start_at, job.end_at, job.admin_comment) == (200.0, 3800.0, "")
-
-
-def test_an_array_counts_what_may_run_at_once() -> None:
-    job = translate_job(_job(array_id=7, array_tasks_waiting="1-9", array_tasks_parallel=2))
-    assert (job.tasks, job.array_job_id) == (2, 7)
-    assert translate_job(_job(array_id=7, array_task_id=0)).array_task == "0"
-
-
-def test_a_component_of_a_heterogeneous_job_has_its_offset() -> None:
-    assert translate_job(_job(heterogeneous_id=7, heterogeneous_offset=0)).leads_het_job
-    assert translate_job(_job(id=8, heterogeneous_id=7, heterogeneous_offset=1)).het_offset == 1
-    assert translate_job(_job()).het_offset is None
-
-
 def test_devices_that_accounting_does_not_count_are_counted_from_jobs() -> None:
-    cluster = PyslurmAdapter(_module(), _Rest()).read_cluster()
-    assert [job.job_id for job in cluster.jobs] == [7]
+    nodes = {"gpu1": _node(), "spare": _node(name="spare", state="FUTURE")}
+    cluster = _Commands(_module(lambda: nodes)).read_cluster()
+    assert [node.name for node in cluster.nodes] == ["gpu1"]
     assert cluster.nodes[0].free_units("fpga", "u250") == 0
 
 
 def test_an_rpc_that_fails_is_unavailable() -> None:
-    def fail() -> None:
+    def fail() -> dict[str, object]:
         raise RPCError("Unable to contact slurm controller")
 
-    module = _module()
-    module.Jobs = SimpleNamespace(load=fail)
     with pytest.raises(SlurmUnavailable, match="contact"):
-        PyslurmAdapter(module, _Rest()).read_cluster()
+        _Commands(_module(fail)).read_cluster()
 
 
 @pytest.mark.parametrize(
