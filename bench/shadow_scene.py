@@ -1,0 +1,92 @@
+"""Shadow prices on a real Slurm: jobs that gain little from the scarce GPUs leave them to those that gain much.
+
+    python -m bench.shadow_scene [--seed N] [--json]
+
+Two Slurms at once, with prices and without, get the same jobs at the same times: every 12 s eight `little`
+jobs, which take 8 s on a GPU and 9 s on a cpu, and right after them four `much` jobs, 4 s and 30 s. There are
+two GPUs and eight cpus. Earliest finish gives the GPUs to whoever comes first and saves a second there. Two
+bursts are there to learn from, three are measured. With a seed, each burst comes in an order of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from functools import partial
+
+import numpy as np
+
+from bench.scene import ALONE, Ran, Step, play, sandbox, side_by_side
+from hetslurm.controller.status import read_status
+from hetslurm.sandbox import Spec, parse_nodes
+
+RUNS = {"little": (8, 9), "much": (4, 30)}
+BURST = ("little",) * 8 + ("much",) * 4
+BURSTS, LEARNT_FROM, EVERY_S = 5, 2, 12.0
+SWITCH = '[shadow_prices]\nmode = "{mode}"\nevery_s = 1\n'
+
+
+def script(name: str) -> str:
+    """A job that sleeps as long as its device takes."""
+    gpu, cpu = RUNS[name]
+    return (
+        f"#!/bin/sh\n#HET app={name}\n#HET objective=throughput\n"
+        f"#HET target=cpu cpus=1 time=0:{cpu:02d}\n#HET target=gpu:a100:1 cpus=1 time=0:{gpu:02d}\n"
+        f"case $HET_KIND in gpu) sleep {gpu} ;; *) sleep {cpu} ;; esac\n"
+    )
+
+
+def steps(seed: int) -> list[Step]:
+    """The same for the same seed."""
+    rng, found = np.random.default_rng(seed), []
+    for burst in range(BURSTS):
+        names = list(rng.permutation(BURST)) if seed else list(BURST)
+        found += [Step(burst * EVERY_S, str(name), script(str(name))) for name in names]
+    return found
+
+
+def run(mode: str, plan: list[Step], results: dict[str, tuple[list[Ran], dict[str, float]]]) -> None:
+    """One Slurm."""
+    spec = Spec(
+        parse_nodes("cpu=1,gpu:a100:2=1", cpus=8), cycle_s=0.5, config_toml=ALONE + SWITCH.format(mode=mode)
+    )
+    with sandbox(spec) as slurm:
+        ran = play(slurm, plan)
+        status = read_status(slurm.layout.controller_state) or {}
+        results[mode] = (ran, (status.get("shadow") or {}).get("prices", {}))
+
+
+def main() -> None:
+    """Play both, and print what came of it."""
+    parser = argparse.ArgumentParser(prog="bench.shadow_scene", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    plan, results = steps(options.seed), dict[str, tuple[list[Ran], dict[str, float]]]()
+    side_by_side({mode: partial(run, mode, plan, results) for mode in ("off", "on")})
+    report = {mode: summary(*results[mode]) for mode in ("off", "on")}
+    if options.json:
+        print(json.dumps(report))
+        return
+    for mode, facts in report.items():
+        print(f"prices {mode}: {facts}")
+    means = [float(str(report[mode]["mean_completion_s"])) for mode in ("on", "off")]
+    print(f"mean completion with prices over without: {means[0] / means[1]:.3f}")
+
+
+def summary(ran: list[Ran], prices: dict[str, float]) -> dict[str, object]:
+    """What a run came to, after the bursts that were learnt from."""
+    ran = ran[LEARNT_FROM * len(BURST) :]
+    where = Counter(f"{one.name} on {one.partition}" for one in ran)
+    return {
+        "jobs": len(ran),
+        "mean_completion_s": round(float(np.mean([one.completion_s for one in ran])), 2),
+        "makespan_s": round(max(one.ended_s for one in ran), 1),
+        "placed": dict(sorted(where.items())),
+        "prices": prices,
+    }
+
+
+if __name__ == "__main__":
+    main()
