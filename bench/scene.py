@@ -1,4 +1,4 @@
-"""What the scenes share: the same jobs, at the same times, on two real Slurms at once that differ in a switch."""
+"""What the scenes share: the same jobs at the same times on two real Slurms that differ in a switch."""
 
 from __future__ import annotations
 
@@ -60,14 +60,12 @@ def sandbox(spec: Spec) -> Iterator[Sandbox]:
 
 
 def play(slurm: Sandbox, steps: Sequence[Step], watch: Callable[[Sandbox], None] | None = None) -> list[Ran]:
-    """Submit every step in its time and wait until all are over. `watch` is called twice a second meanwhile."""
+    """Submit every step in its time and wait until all are over; `watch` is called meanwhile."""
     start, ids, submitted = time.time(), [], []
     for step in steps:
         _until(start + step.at, slurm, watch)
         submitted.append(time.time() - start)
-        ids.append(
-            slurm.submit(step.script, f"--job-name={step.name}", "--output=/dev/null", "--mem=10M")
-        )
+        ids.append(slurm.submit(step.script, f"--job-name={step.name}", "--output=/dev/null", "--mem=10M"))
     adapter = CommandAdapter(slurm_conf=str(slurm.layout.slurm_conf))
     deadline = time.monotonic() + LONGEST_S
     while any(job.state in {"PENDING", "RUNNING", "COMPLETING"} for job in adapter.read_cluster().jobs):

@@ -1,11 +1,11 @@
-"""Shadow prices on a real Slurm: jobs that gain little from the scarce GPUs leave them to those that gain much.
+"""Shadow prices on a real Slurm: who gains little from the scarce GPUs leaves them to those that gain much.
 
     python -m bench.shadow_scene [--seed N] [--json]
 
-Two Slurms at once, with prices and without, get the same jobs at the same times: every 12 s eight `little`
-jobs, which take 8 s on a GPU and 9 s on a cpu, and right after them four `much` jobs, 4 s and 30 s. There are
-two GPUs and eight cpus. Earliest finish gives the GPUs to whoever comes first and saves a second there. Two
-bursts are there to learn from, three are measured. With a seed, each burst comes in an order of its own.
+Two Slurms at once, with prices and without, get the same jobs at the same times, one every 0.6 s on average.
+A `little` job takes 20 s on a GPU and 22 s on a cpu, a `some` job 4 s and 8 s, a `much` job 2 s and 12 s; of
+eleven, two and a half, two and six and a half. There are four GPUs and twenty cpus. Earliest finish gives a
+little job a free GPU for 20 s to save 2. The first 20 jobs are there to learn from, the rest are measured.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from bench.scene import ALONE, Ran, Step, play, sandbox, side_by_side
 from hetslurm.controller.status import read_status
 from hetslurm.sandbox import Spec, parse_nodes
 
-RUNS = {"little": (8, 9), "much": (4, 30)}
-BURST = ("little",) * 8 + ("much",) * 4
-BURSTS, LEARNT_FROM, EVERY_S = 5, 2, 12.0
+RUNS = {"little": (20, 22), "some": (4, 8), "much": (2, 12)}
+COUNTS = {"little": 17, "some": 13, "much": 45}
+LEARNT_FROM, EVERY_S = 20, 0.6
 SWITCH = '[shadow_prices]\nmode = "{mode}"\nevery_s = 1\n'
 
 
@@ -39,17 +39,16 @@ def script(name: str) -> str:
 
 def steps(seed: int) -> list[Step]:
     """The same for the same seed."""
-    rng, found = np.random.default_rng(seed), []
-    for burst in range(BURSTS):
-        names = list(rng.permutation(BURST)) if seed else list(BURST)
-        found += [Step(burst * EVERY_S, str(name), script(str(name))) for name in names]
-    return found
+    rng = np.random.default_rng(seed)
+    names = rng.permutation([name for name, count in COUNTS.items() for _ in range(count)])
+    at = np.cumsum(rng.exponential(EVERY_S, len(names)))
+    return [Step(float(t), str(name), script(str(name))) for t, name in zip(at, names, strict=True)]
 
 
 def run(mode: str, plan: list[Step], results: dict[str, tuple[list[Ran], dict[str, float]]]) -> None:
     """One Slurm."""
     spec = Spec(
-        parse_nodes("cpu=1,gpu:a100:2=1", cpus=8), cycle_s=0.5, config_toml=ALONE + SWITCH.format(mode=mode)
+        parse_nodes("cpu=1,gpu:a100:4=1", cpus=20), cycle_s=0.5, config_toml=ALONE + SWITCH.format(mode=mode)
     )
     with sandbox(spec) as slurm:
         ran = play(slurm, plan)
@@ -76,8 +75,8 @@ def main() -> None:
 
 
 def summary(ran: list[Ran], prices: dict[str, float]) -> dict[str, object]:
-    """What a run came to, after the bursts that were learnt from."""
-    ran = ran[LEARNT_FROM * len(BURST) :]
+    """What a run came to, after the jobs that were learnt from."""
+    ran = ran[LEARNT_FROM:]
     where = Counter(f"{one.name} on {one.partition}" for one in ran)
     return {
         "jobs": len(ran),

@@ -14,8 +14,11 @@ from hetslurm.errors import DirectiveError, HetslurmError
 
 if TYPE_CHECKING:
     from hetslurm.job import Request
+    from hetslurm.site import Site
 
 app = typer.Typer()
+# A Slurm that does not answer keeps no check waiting.
+SLURM_DEADLINE_S = 5.0
 PLUGINS = ("job_submit_hetslurm.so", "spank_hetslurm.so")
 
 
@@ -136,10 +139,26 @@ def _check_config(path: str, content: bytes) -> tuple[list[Finding], str]:
     found = [Finding(path, p.render("").lstrip(":0123456789 "), p.line) for p in problems]
     if site is None:
         return found, "configuration"
+    if problem := _order_problem(site):
+        return [Finding(path, f"[order] {problem}")], "configuration"
     return (
         [],
         f"fine: {len(site.pools)} [[pool]], {len(site.data)} [[data]], by {site.default_objective}",
     )
+
+
+def _order_problem(site: Site) -> str | None:
+    """What keeps [order] from doing what it says, on the Slurm that answers here; None where none does."""
+    from hetslurm.controller.order_rules import order_in_force  # noqa: PLC0415
+    from hetslurm.slurm.commands import CommandAdapter  # noqa: PLC0415
+
+    if site.order.mode == "off":
+        return None
+    try:
+        rules = CommandAdapter(deadline_s=SLURM_DEADLINE_S).read_priority()
+    except HetslurmError:
+        return None
+    return order_in_force(site.order, rules).problem
 
 
 def _check_policy(path: str, text: str) -> tuple[list[Finding], str]:

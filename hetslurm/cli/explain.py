@@ -107,6 +107,7 @@ def explain(
 
 def explain_script(site: Site, path: str, given: dict[str, str | None], user: str | None) -> dict[str, Any]:
     """What `explain SCRIPT --json` prints: the plugin's decision, were the script submitted now."""
+    from hetslurm.cli.explain_order import order_report  # noqa: PLC0415
     from hetslurm.native import parser  # noqa: PLC0415  after the command is known
     from hetslurm.placement import decision_json  # noqa: PLC0415
     from hetslurm.scoring import decide  # noqa: PLC0415
@@ -134,6 +135,8 @@ def explain_script(site: Site, path: str, given: dict[str, str | None], user: st
     age = now - view.written_at
     report["snapshot_age_s"] = round(age, 3)
     report["currency"] = view.currency
+    chosen = decision.chosen
+    report["order"] = order_report(site, chosen.terms["run_s"].value if chosen else None)
     if age > view.max_age_s:
         ordered = decision_json(decide(view, request, asked, now, order_only=True))
         report["chosen"] = ordered["chosen"]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hetslurm.cli.explain_order import order_report
+from hetslurm.cluster import QueuedJob
 from hetslurm.controller.cycle import RecordedJob
 from hetslurm.controller.decisions import Noted, read_decision
 from hetslurm.controller.notes import explain_recorded
 from hetslurm.errors import HetslurmError, SlurmError, SlurmRefused, SnapshotError
 from hetslurm.site import Site
 from hetslurm.slurm import choose_adapter
-from hetslurm.slurm.record import parse_record
+from hetslurm.slurm.protocol import SlurmAdapter
+from hetslurm.slurm.record import Record, parse_record
 
 
 def explain_job(site: Site, job_id: int, component: int | None = None) -> dict[str, Any]:
@@ -58,6 +62,7 @@ def _from_slurm(site: Site, job_id: int, noted: Noted | None) -> dict[str, Any]:
             f"job {job_id} carries no record of hetslurm: it was submitted without directives"
         )
     recorded = json.loads(job.admin_comment)
+    order = _order(site, adapter, job, record)
     if noted is not None and noted.decided_generation == record.gen:
         report = dict(noted.explanation)
         generation: int | None = noted.recomputed_generation
@@ -66,7 +71,19 @@ def _from_slurm(site: Site, job_id: int, noted: Noted | None) -> dict[str, Any]:
     report["recorded"] = recorded
     report["chosen"] = _chosen(recorded)
     report["recomputed_from_generation"] = generation
+    report["order"] = order
     return report
+
+
+def _order(site: Site, adapter: SlurmAdapter, job: QueuedJob, record: Record) -> dict[str, Any] | None:
+    """What short-first does for it, and what Slurm has of that."""
+    if site.order.mode == "off":
+        return None
+    factors = {}
+    with suppress(SlurmRefused):
+        factors = adapter.read_site_factors()
+    run_s = record.run_s if record.state == "placed" else None
+    return order_report(site, run_s, adapter.read_priority(), factors.get(job.job_id))
 
 
 def _recompute(site: Site, one: RecordedJob) -> tuple[dict[str, Any], int | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hetslurm.cli.explain_order import order_lines
 from hetslurm.cli.output import print_table, say
 from hetslurm.units import MICRO, render_duration, render_money
 
@@ -61,6 +62,7 @@ def headlines(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"generation {report['generation']}, {render_duration(report.get('snapshot_age_s', 0))} old"
         )
+    lines += order_lines(report.get("order"))
     if report.get("note"):
         lines.append(f"note: {report['note']}")
     return lines

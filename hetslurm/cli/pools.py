@@ -103,7 +103,11 @@ def _plugin(stats: Path) -> dict[str, Any] | None:
 
 def render(report: dict[str, Any]) -> None:
     """The report for people."""
-    for line in (_snapshot_line(report["snapshot"]), *_controller_lines(report["controller"])):
+    for line in (
+        _snapshot_line(report["snapshot"]),
+        *_controller_lines(report["controller"]),
+        *_order_lines(report["controller"]),
+    ):
         say(line)
     for line in _plugin_lines(report["plugin"]):
         say(line)
@@ -137,6 +141,14 @@ def _controller_lines(status: dict[str, Any] | None) -> list[str]:
     if failed_at is not None and (done_at is None or failed_at > done_at):
         lines.append(f"controller fails: {status.get('last_error')}")
     return lines
+
+
+def _order_lines(status: dict[str, Any] | None) -> list[str]:
+    order = (status or {}).get("order") or {}
+    if order.get("mode", "off") == "off":
+        return []
+    lines = [f"order: {order['mode']}, up to {order['points']} points, {order['set_total']} jobs set"]
+    return [*lines, f"order: {order['problem']}"] if order.get("problem") else lines
 
 
 def _shadow_lines(status: dict[str, Any] | None, snapshot: dict[str, Any], now: float) -> list[str]:
