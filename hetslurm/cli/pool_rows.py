@@ -7,10 +7,13 @@ from typing import Any
 
 from hetslurm.estimate import Source
 from hetslurm.native.layout import REASONS
+from hetslurm.pool import WAIT_LENGTHS, WAIT_LENGTHS_MIN
 from hetslurm.slot import header_of, unpack
 from hetslurm.snapshot import slot_array
 
 SIZES = (("small", 0), ("half", 6), ("full", 7))
+# The length classes, in minutes of a job's limit. `wait_s` is that of the shortest.
+LIMITS = (*(str(minutes) for minutes in WAIT_LENGTHS_MIN), "longer")
 HOUR_MICRO = 3600 / 1e6
 
 
@@ -61,7 +64,11 @@ def _row(pool: dict[str, Any], part: dict[str, Any], strings: bytes) -> dict[str
         "units_per_node": per_node,
         "units": float(pool["units"]),
         "units_free": float(pool["units_free"]),
-        "wait_s": {name: float(waits[index]) for name, index in SIZES},
+        "wait_s": {name: float(waits[size * WAIT_LENGTHS]) for name, size in SIZES},
+        "wait_by_limit_s": {
+            name: {limit: float(waits[size * WAIT_LENGTHS + n]) for n, limit in enumerate(LIMITS)}
+            for name, size in SIZES
+        },
         "wait_source": _source(pool["wait_source"]),
         "startup_s": float(pool["startup_s"]),
         "speed": float(pool["speed"]),

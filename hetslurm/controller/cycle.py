@@ -13,6 +13,7 @@ from hetslurm.controller.decisions import JobKey
 from hetslurm.errors import DirectiveError
 from hetslurm.estimate import Estimate, RunEstimate, Source
 from hetslurm.estimates import plan_waits
+from hetslurm.estimates.usage import Usage
 from hetslurm.health.feed import unfit, with_health
 from hetslurm.health.judgement import Judgement
 from hetslurm.inventory import derive_pools
@@ -50,12 +51,14 @@ class Known:
     """What the controller has learned so far, by the time of a cycle.
 
     `estimates` of runs; `shadow` prices by pool (seconds of others' time per second of a unit);
-    `wait_factor`: what a pool's estimated waits are multiplied by.
+    `wait_factor`: what a pool's estimated waits are multiplied by; `usage`: what share of their limits jobs
+    use.
     """
 
     estimates: tuple[RunEstimate, ...] = ()
     shadow: Mapping[str, float] = field(default_factory=dict)
     wait_factor: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def plan_cycle(
     fit = unfit(cluster, judgement, site.health)
     here = replace(fit, partitions=tuple(p for p in fit.partitions if p.name not in cloud)) if cloud else fit
     pools = with_health(derive_pools(here, site), fit, judgement)
-    waits = plan_waits(pools, fit)
+    waits = plan_waits(pools, fit, usage=known.usage)
     corrected = tuple(_corrected(pool, known) for pool in waits.pools)
     where = {one.job.job_id: one.record.pool for one in recorded}
     starts = {

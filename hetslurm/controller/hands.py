@@ -15,6 +15,7 @@ from hetslurm.controller.decisions import DecisionLog
 from hetslurm.controller.drain_ledger import DrainLedger
 from hetslurm.controller.drains import Drains
 from hetslurm.controller.events import EventLog
+from hetslurm.controller.habits import Habits
 from hetslurm.controller.learning import Learning
 from hetslurm.controller.life import Lives
 from hetslurm.controller.node_watch import NodeWatch
@@ -26,6 +27,8 @@ from hetslurm.controller.rebind_ledger import RebindLedger
 from hetslurm.controller.shadow import ShadowPricer
 from hetslurm.controller.steering import Steering
 from hetslurm.controller.steering_ledger import SteeringLedger
+from hetslurm.controller.wait_store import WaitStore
+from hetslurm.controller.waits import Waits
 from hetslurm.daemon.log import Log
 from hetslurm.site import Site
 from hetslurm.slurm.protocol import SlurmAdapter
@@ -43,6 +46,8 @@ class Hands:
     burst: Burst
     shadow: ShadowPricer
     learning: Learning
+    habits: Habits
+    waits: Waits
     order: Ordering
     rebinder: Rebinder
     events: EventLog
@@ -50,7 +55,12 @@ class Hands:
 
     def known(self, site: Site) -> Known:
         """What was learned so far."""
-        return Known(estimates=self.learning.known(site), shadow=self.shadow.prices(site))
+        return Known(
+            estimates=self.learning.known(site),
+            shadow=self.shadow.prices(site),
+            wait_factor=self.waits.factors,
+            usage=self.habits.usage,
+        )
 
 
 def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Log, clock: Clock) -> Hands:
@@ -82,10 +92,18 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     stack.callback(learning.close)
     lives = Lives(adapter, events, log=log, clock=clock)
     learning.listeners.append(lives.take_runs)
+    habits = Habits(state_dir, log=log, clock=clock)
+    stack.callback(habits.save)
+    wait_store = WaitStore(state_dir)
+    stack.callback(wait_store.close)
+    if wait_store.set_aside:
+        log.warning("waits could not be read; begun anew", old=wait_store.set_aside)
+    waits = Waits(wait_store, log=log)
     order = Ordering(adapter, audit, state_dir, log=log, clock=clock)
     moves = RebindLedger(state_dir)
     stack.callback(moves.close)
     rebinder = Rebinder(adapter, moves, audit, events=events, log=log, clock=clock)
     return Hands(
-        *(placer, notes, watch, drains, steering, burst, shadow, learning, order, rebinder, events, lives)
+        *(placer, notes, watch, drains, steering, burst, shadow),
+        *(learning, habits, waits, order, rebinder, events, lives),
     )

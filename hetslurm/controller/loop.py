@@ -26,6 +26,7 @@ from hetslurm.controller.rebind_metrics import rebind_status
 from hetslurm.controller.shadow import shadow_status
 from hetslurm.controller.status import Status, write_status
 from hetslurm.controller.steering import SteerReport
+from hetslurm.controller.waits import wait_status
 from hetslurm.daemon.log import Log
 from hetslurm.daemon.notify import Notifier
 from hetslurm.daemon.stop import Stop, Stopped
@@ -183,6 +184,8 @@ class Controller:
         hands.order.apply(order, plan.recorded, until=self._clock.monotonic() + site.cycle_s)
         hands.shadow.cycle(site, plan, cluster, view)
         hands.learning.follow(plan, cluster, site)
+        hands.waits.follow(plan.recorded, cluster, view.generation)
+        hands.habits.follow(cluster)
         # After the placer: what it places need not leave for the cloud.
         told = notices(hands.watch.board) if site.burst.policy else {}
         hands.burst.cycle(Scene(site, cluster, plan, view, told), site.cycle_s)
@@ -275,6 +278,7 @@ class Controller:
             shadow=shadow_status(hands.shadow.facts),
             order=order_status(hands.order.facts),
             history=learning_status(hands.learning.facts),
+            waits=wait_status(hands.waits.facts),
         )
         self._write_status()
         self._show_metrics(hands)
@@ -312,6 +316,7 @@ class Controller:
                 hands.burst.facts,
                 hands.shadow.facts,
                 hands.learning.facts,
+                hands.waits.facts,
             )
         )
 

@@ -23,9 +23,11 @@ from hetslurm.controller.learning import LearningFacts
 from hetslurm.controller.rebind_metrics import rebind_metrics
 from hetslurm.controller.shadow import ShadowFacts
 from hetslurm.controller.status import Status
+from hetslurm.controller.wait_metrics import wait_metrics
+from hetslurm.controller.waits import WaitFacts
 from hetslurm.daemon.log import Log
 from hetslurm.health.judgement import KINDS, Judgement
-from hetslurm.pool import Pool
+from hetslurm.pool import WAIT_LENGTHS, WAIT_LENGTHS_MIN, WAIT_SIZES, Pool
 from hetslurm.slurm.stats import PluginStats
 
 LOOPBACK = "127.0.0.1"
@@ -46,6 +48,7 @@ class Facts:
     burst: BurstFacts = field(default_factory=BurstFacts)
     shadow: ShadowFacts = ShadowFacts()
     learning: LearningFacts = field(default_factory=LearningFacts)
+    waits: WaitFacts = field(default_factory=WaitFacts)
 
 
 class MetricsPage(Collector):
@@ -109,6 +112,7 @@ class MetricsPage(Collector):
         yield from burst_metrics(facts.burst)
         yield from shadow_metrics(facts.shadow)
         yield from learning_metrics(facts.learning)
+        yield from wait_metrics(facts.waits)
         yield from rebind_metrics(facts.status.rebind)
         if facts.plugin is not None:
             yield from plugin_metrics(facts.plugin)
@@ -144,16 +148,20 @@ def pool_metrics(pools: tuple[Pool, ...]) -> Iterator[Metric]:
         ),
     }
     waits = GaugeMetricFamily(
-        "hetslurm_pool_wait_seconds", "expected wait by share of the pool", labels=[*labels, "share"]
+        "hetslurm_pool_wait_seconds",
+        "expected wait by share of the pool and by the limit in minutes (inf: longer)",
+        labels=[*labels, "share", "limit"],
     )
+    limits = (*(str(minutes) for minutes in WAIT_LENGTHS_MIN), "inf")
     for pool in pools:
         names = [pool.name, pool.kind, pool.type]
         families["hetslurm_pool_units"].add_metric(names, pool.units)
         families["hetslurm_pool_units_free"].add_metric(names, pool.units_free)
         families["hetslurm_pool_health"].add_metric(names, pool.health.value)
         families["hetslurm_pool_speed"].add_metric(names, pool.speed.value)
-        for size, wait in enumerate(pool.wait_s):
-            waits.add_metric([*names, f"1/{2 ** (len(pool.wait_s) - 1 - size)}"], wait)
+        for n, wait in enumerate(pool.wait_s):
+            size, length = divmod(n, WAIT_LENGTHS)
+            waits.add_metric([*names, f"1/{2 ** (WAIT_SIZES - 1 - size)}", limits[length]], wait)
     yield from families.values()
     yield waits
 

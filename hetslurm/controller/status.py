@@ -39,6 +39,7 @@ class Status:
     stopping: bool = False
     burst: dict[str, Any] | None = None
     shadow: dict[str, Any] | None = None
+    waits: dict[str, Any] | None = None
     order: dict[str, Any] | None = None
     history: dict[str, Any] | None = None
     rebind: dict[str, Any] | None = None

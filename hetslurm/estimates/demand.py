@@ -45,15 +45,18 @@ class Demand(NamedTuple):
 
 def jobs_ahead(jobs: Iterable[QueuedJob], partitions: Mapping[str, Partition]) -> list[QueuedJob]:
     """Pending jobs that compete for nodes, in the order that Slurm takes them."""
-    ahead = [
-        job
-        for job in jobs
-        if job.state == "PENDING"
+    ahead = [job for job in jobs if competes(job)]
+    return sorted(ahead, key=lambda j: (-tier_of(j, partitions), -j.priority, j.submit_at, j.job_id))
+
+
+def competes(job: QueuedJob) -> bool:
+    """It waits for nodes, and for nothing else."""
+    return (
+        job.state == "PENDING"
         and job.priority > 0
         and job.reason not in _WAITING_FOR_ELSE
         and not job.reason.startswith(_LIMITS)
-    ]
-    return sorted(ahead, key=lambda j: (-tier_of(j, partitions), -j.priority, j.submit_at, j.job_id))
+    )
 
 
 def tier_of(job: QueuedJob, partitions: Mapping[str, Partition]) -> int:

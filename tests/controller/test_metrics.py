@@ -21,7 +21,7 @@ from hetslurm.pool import Pool
 
 POOL = Pool(
     "gpu", "gpu", "gpu", "a100", ("gpu1", "gpu2"), 16, 1, 1000, units=2.0, units_free=1.0,
-    wait_s=(0.0,) * 7 + (60.0,), health=Estimate(0.5, Source.MEASURED), speed=Estimate(0.9),
+    wait_s=(0.0,) * 28 + (60.0,) * 4, health=Estimate(0.5, Source.MEASURED), speed=Estimate(0.9),
 )  # fmt: skip
 JUDGEMENT = Judgement(
     at=100.0,
@@ -80,8 +80,8 @@ def test_a_scrape_shows_pools_nodes_findings_bus_and_drains(page: tuple[MetricsP
     assert seen[key("hetslurm_cycles_total")] == 7
     assert seen[key("hetslurm_pool_health", **pool)] == 0.5
     assert seen[key("hetslurm_pool_units_free", **pool)] == 1
-    assert seen[key("hetslurm_pool_wait_seconds", share="1/1", **pool)] == 60
-    assert seen[key("hetslurm_pool_wait_seconds", share="1/128", **pool)] == 0
+    assert seen[key("hetslurm_pool_wait_seconds", share="1/1", limit="inf", **pool)] == 60
+    assert seen[key("hetslurm_pool_wait_seconds", share="1/128", limit="60", **pool)] == 0
     assert seen[key("hetslurm_node_health", node="gpu1", kind="gpu")] == 0
     assert seen[key("hetslurm_findings", rule="gpu_lost", hard="true")] == 1
     assert seen[key("hetslurm_bus_messages_total", what="forged")] == 1
