@@ -20,7 +20,7 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-from hetslurm.cluster import Cluster, Gres, Node, PriorityRules, QueuedJob
+from hetslurm.cluster import Cluster, Gres, Node, QueuedJob
 from hetslurm.errors import SlurmError, SlurmUnavailable
 from hetslurm.slurm.commands import CommandAdapter
 from hetslurm.slurm.gres import parse_gres
