@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import exp, sqrt
+from math import exp, log, sqrt
 
 import numpy as np
 
 from hetslurm.estimate import Source
 from hetslurm.estimates.runs.app_runs import AppRuns, Apps, Device
 from hetslurm.estimates.runs.carry_over import fit
-from hetslurm.estimates.runs.log_stats import LogStats
+from hetslurm.estimates.runs.log_stats import FOREVER_S, LogStats
 from hetslurm.estimates.runs.near import Matrix
 
 # From as many runs on a device on, only they count there.
@@ -21,6 +21,7 @@ REFIT_SHARE = 0.1
 # The 90 % quantile of the standard normal.
 Z90 = 1.2815515655446004
 
+_LONGEST = log(FOREVER_S)
 _Guesses = dict[tuple[str, Device], tuple[float, float]]
 
 
@@ -109,6 +110,11 @@ def _matrix(rows: Sequence[dict[Device, LogStats]], devices: Sequence[Device]) -
 def _cell(mean: float, variance: float, mean_variance: float, n: int, source: Source, per_work: bool) -> Cell:
     """The mean of a log-normal, and its 90 % quantile where the mean itself is uncertain."""
     total = variance + mean_variance
-    expected = exp(mean + variance / 2.0)
-    quantile = exp(mean + Z90 * sqrt(total))
+    expected = _exp(mean + variance / 2.0)
+    quantile = _exp(mean + Z90 * sqrt(total))
     return Cell(expected, max(quantile / expected, 1.0), sqrt(total), n, source, per_work, mean_variance)
+
+
+def _exp(value: float) -> float:
+    """Seconds, within what a snapshot may hold."""
+    return exp(min(max(value, -_LONGEST), _LONGEST))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from math import isfinite
 
 from hetslurm.estimate import RunEstimate, Source
 from hetslurm.estimates.runs.app_runs import Apps
@@ -16,6 +17,7 @@ from hetslurm.runs import Ending, Run
 # What a job without any estimate is taken to run, as in the kernel.
 DEFAULT_S = 3600.0
 MAX_ROWS = 20_000
+_TELLING = frozenset({Ending.COMPLETED, Ending.TIMEOUT})
 
 
 class RunEstimator:
@@ -33,8 +35,11 @@ class RunEstimator:
         self.passed_over = 0
 
     def learn(self, run: Run) -> None:
-        """Learn from a run that ended. Only completed runs and timeouts say something; others are counted."""
-        if run.ending not in (Ending.COMPLETED, Ending.TIMEOUT) or run.run_s < 0 or not run.speed > 0:
+        """Learn from a run that ended. Only completed runs and timeouts say something; others are counted.
+
+        So is a run with a number that cannot be: nothing that is stored wrongly reaches an estimate.
+        """
+        if run.ending not in _TELLING or not _is_sound(run):
             self.passed_over += 1
             return
         self._declared.learn(run)
@@ -106,6 +111,12 @@ class RunEstimator:
                     )
                 )
         return rows
+
+
+def _is_sound(run: Run) -> bool:
+    """Whether all numbers that are learnt from are finite and in range."""
+    numbers = (run.submit_at, run.end_at, run.run_s, run.speed, run.work, run.declared_s, run.limit_s)
+    return all(isfinite(number) for number in numbers) and run.run_s >= 0 and run.speed > 0 and run.work >= 0
 
 
 def _without_history(question: RunQuestion) -> RunAnswer:

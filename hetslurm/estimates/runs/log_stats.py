@@ -10,6 +10,8 @@ DECAY = 0.97
 # Before anything is known: runs of one app differ by 30 %, as much as three observations would say.
 PRIOR_SD = 0.3
 PRIOR_N = 3.0
+# As long as any time in a snapshot may be (HET_FOREVER).
+FOREVER_S = 1e15
 
 
 @dataclass(slots=True)
@@ -56,5 +58,5 @@ def inverse_mills(z: float) -> float:
 
 
 def ln(seconds: float) -> float:
-    """The logarithm of seconds; what ran shorter than one counts as one."""
-    return log(max(seconds, 1.0))
+    """The logarithm of seconds; what ran shorter than one counts as one, longer than `FOREVER_S` as that."""
+    return log(min(max(seconds, 1.0), FOREVER_S))
