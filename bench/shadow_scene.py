@@ -3,9 +3,9 @@
     python -m bench.shadow_scene [--seed N] [--json]
 
 Two Slurms at once, with prices and without, get the same jobs at the same times, one every 0.6 s on average.
-A `little` job takes 20 s on a GPU and 22 s on a cpu, a `some` job 4 s and 8 s, a `much` job 2 s and 12 s; of
-eleven, two and a half, two and six and a half. There are four GPUs and twenty cpus. Earliest finish gives a
-little job a free GPU for 20 s to save 2. The first 20 jobs are there to learn from, the rest are measured.
+A `little` job takes 16 s on a GPU and 24 s on a cpu, a `some` job 4 s and 9 s, a `much` job 2 s and 12 s: a
+second of a GPU saves them half a second, 1.25 s and 5 s. There are 17, 13 and 45 of them, four GPUs and 24
+cpus. Earliest finish lets little jobs queue for GPUs as long as that saves them anything. The first 20 jobs are there to learn from, the rest are measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.scene import ALONE, Ran, Step, play, sandbox, side_by_side
 from hetslurm.controller.status import read_status
 from hetslurm.sandbox import Spec, parse_nodes
 
-RUNS = {"little": (20, 22), "some": (4, 8), "much": (2, 12)}
+RUNS = {"little": (16, 24), "some": (4, 9), "much": (2, 12)}
 COUNTS = {"little": 17, "some": 13, "much": 45}
 LEARNT_FROM, EVERY_S = 20, 0.6
 SWITCH = '[shadow_prices]\nmode = "{mode}"\nevery_s = 1\n'
@@ -48,7 +48,7 @@ def steps(seed: int) -> list[Step]:
 def run(mode: str, plan: list[Step], results: dict[str, tuple[list[Ran], dict[str, float]]]) -> None:
     """One Slurm."""
     spec = Spec(
-        parse_nodes("cpu=1,gpu:a100:4=1", cpus=20), cycle_s=0.5, config_toml=ALONE + SWITCH.format(mode=mode)
+        parse_nodes("cpu=1,gpu:a100:4=1", cpus=24), cycle_s=0.5, config_toml=ALONE + SWITCH.format(mode=mode)
     )
     with sandbox(spec) as slurm:
         ran = play(slurm, plan)
