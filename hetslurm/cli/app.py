@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "pools",
     "explain",
+    "decisions",
     "check",
     "controller",
     "agent",

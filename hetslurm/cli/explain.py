@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 # As squeue prints them: a job, a task of an array, the tasks that still wait, a component.
-_JOB_ID = re.compile(r"([0-9]{1,10})(?:_(?:[0-9]+|\[[^]]*\])|\+([0-9]{1,4}))?")
+_JOB_ID = re.compile(r"([0-9]{1,10})(?:_(?:([0-9]+)|\[[^]]*\])|\+([0-9]{1,4}))?")
 Text = Annotated[str | None, typer.Option(help="As sbatch's option of that name.", show_default=False)]
 
 
@@ -72,7 +72,8 @@ def explain(
     if job_id and not Path(what).exists():
         from hetslurm.cli.explain_job import explain_job  # noqa: PLC0415
 
-        report = explain_job(site, int(job_id[1]), None if job_id[2] is None else int(job_id[2]))
+        component = None if job_id[3] is None else int(job_id[3])
+        report = explain_job(site, int(job_id[1]), component, task=job_id[2])
     else:
         given = {
             "partition": partition,

@@ -19,27 +19,66 @@ from hetslurm.slurm.protocol import SlurmAdapter
 from hetslurm.slurm.record import Record, parse_record
 
 
-def explain_job(site: Site, job_id: int, component: int | None = None) -> dict[str, Any]:
+def explain_job(
+    site: Site, job_id: int, component: int | None = None, task: str | None = None
+) -> dict[str, Any]:
     """What `explain JOBID --json` prints; `chosen` is what was recorded, not what would be chosen now.
 
-    `component`: the one of the heterogeneous job `job_id` that is meant.
+    `component`: the one of the heterogeneous job `job_id` that is meant; `task`: the one of the array, whose
+    path is then shown alone.
     """
     if component is not None:
         job_id = _id_of_component(site, job_id, component)
+    path = _path(site, job_id, task)
+    # A task that was split off its array has an id of its own.
+    job_id = next((step["job_id"] for step in reversed(path) if task and step["task"] == task), job_id)
     noted = read_decision(Path(site.state_dir), job_id)
     try:
         report = _from_slurm(site, job_id, noted)
     except SlurmError as error:
-        if noted is None:
+        if noted is None and path:
+            report = _only_path(job_id, f"only its path is left: {error}")
+        elif noted is None:
             raise type(error)(
                 f"job {job_id}: {error}; nor is a decision on it stored in {site.state_dir}, "
                 "or you may not read it"
             ) from error
-        report = {**noted.explanation, "recorded": None, "note": f"only the stored decision is left: {error}"}
-        report["recomputed_from_generation"] = noted.recomputed_generation
+        else:
+            note = f"only the stored decision is left: {error}"
+            report = {**noted.explanation, "recorded": None, "note": note}
+            report["recomputed_from_generation"] = noted.recomputed_generation
+    report["path"] = path
     if noted is not None:
         report["decided_by"], report["noted_at"] = noted.by, noted.noted_at
     return report
+
+
+def _path(site: Site, job_id: int, task: str | None) -> list[dict[str, Any]]:
+    """The job's steps; of an array, of the task and of those that it was one of before it was split off."""
+    from hetslurm.cli.event_rows import event_json  # noqa: PLC0415
+    from hetslurm.controller.events import read_path  # noqa: PLC0415
+
+    steps = [event_json(event) for event in read_path(Path(site.state_dir), job_id)]
+    if task is None:
+        return steps
+    return [step for step in steps if step["task"] is None or has_task(step["task"], int(task))]
+
+
+def has_task(expression: str, task: int) -> bool:
+    """Whether an array's tasks, as Slurm writes them (`1-9:2,20%3`), have this one among them."""
+    for part in expression.partition("%")[0].split(","):
+        span, _, step = part.partition(":")
+        low, _, high = span.partition("-")
+        if low.isdigit() and (not high or high.isdigit()):
+            steps = int(step) if step.isdigit() and int(step) else 1
+            if task in range(int(low), int(high or low) + 1, steps):
+                return True
+    return False
+
+
+def _only_path(job_id: int, note: str) -> dict[str, Any]:
+    bare = {"job_id": job_id, "app": None, "objective": None, "generation": None, "chosen": None}
+    return {**bare, "candidates": [], "recorded": None, "recomputed_from_generation": None, "note": note}
 
 
 def _id_of_component(site: Site, leader: int, component: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hetslurm.cli.event_rows import path_lines
 from hetslurm.cli.explain_order import order_lines
 from hetslurm.cli.output import print_table, say
 from hetslurm.units import MICRO, render_duration, render_money
@@ -35,6 +36,10 @@ def render(report: dict[str, Any]) -> None:
         currency = report.get("currency") or ""
         print_table("", COLUMNS, [_cells(candidate, chosen, currency) for candidate in candidates])
         say("~ predicted  = declared  ? default, nobody knows  (no mark: measured)  * chosen")
+    if report.get("path"):
+        say("its path (UTC):")
+        for line in path_lines(report["path"]):
+            say(line)
     hidden = len(report["candidates"]) - len(candidates)
     if hidden:
         say(f"{hidden} more pairs are of another kind or type")
@@ -72,6 +77,8 @@ def _why_none(report: dict[str, Any]) -> str:
     recorded = report.get("recorded") or {}
     if recorded.get("state") == "held":
         return f"held: {recorded.get('why', 'waits for the controller')}"
+    if report.get("path") and not report["candidates"]:
+        return f"it is over: {report['path'][-1]['what']}"
     return ": ".join(["nothing here can run it", *filter(None, ["; ".join(report.get("reasons", ()))])])
 
 
