@@ -21,6 +21,7 @@ from hetslurm.controller.rebind_ledger import MINUTE_S, Move, RebindLedger, Who
 from hetslurm.controller.rebind_look import Look, Seen, alike, who_of
 from hetslurm.controller.rebind_mover import End, Mover
 from hetslurm.controller.rebind_repair import Repairer
+from hetslurm.controller.rebind_screen import NOWHERE_BETTER, Screen
 from hetslurm.daemon.log import Log
 from hetslurm.daemon.stop import Stop
 from hetslurm.errors import SlurmError, SlurmUnavailable
@@ -86,6 +87,7 @@ class Rebinder:
         self._repairer = Repairer(adapter, ledger, self._mover, log)
         self._rate: Rate | None = None
         self._requests: dict[str, Request | None] = {}
+        self._screen = Screen()
         self._advised: dict[Who, str] = {}
         self._later: dict[Who, tuple[float, float]] = {}  # when to try again (monotonic), after which pause
         self._away_since: dict[str, float] = {}
@@ -131,7 +133,7 @@ class Rebinder:
         stays = look.skipped + Counter(one.verdict.why for one in seen if one.verdict.why)
         self.report = RebindReport(
             mode=site.rebind.mode,
-            looked_at=len(seen),
+            looked_at=len(seen) + look.skipped[NOWHERE_BETTER],
             would_gain=sum(one.verdict.goes for one in seen),
             moved=moved,
             advised=advised,
@@ -162,8 +164,8 @@ class Rebinder:
         return since is not None and now - since < site.rebind.settle_s
 
     def _look(self, look: Look, plan: Plan, until: float) -> list[Seen]:
-        """Weigh every job, or as many as there is time for, in turn."""
-        jobs = [one for one in plan.recorded if one.job.state == "PENDING"]
+        """Weigh every job that may gain, or as many as there is time for, in turn."""
+        jobs = self._screen.sift(look, [one for one in plan.recorded if one.job.state == "PENDING"])
         found: list[Seen] = []
         begin = self._from % max(1, len(jobs))
         self._from = 0

@@ -22,6 +22,7 @@ from hetslurm.rebinding.capability import Holding, Moves, Way
 from hetslurm.rebinding.choose import Crowd
 from hetslurm.rebinding.hysteresis import Standing
 from hetslurm.rebinding.judge import Pair, Verdict, weigh
+from hetslurm.scoring import Pending
 from hetslurm.site import Site
 from hetslurm.slurm.asked import asked_of, since_submit
 from hetslurm.slurm.binding import needed_units
@@ -140,6 +141,39 @@ class Look:
         self.crowd = Crowd([pool.units for pool in self.pools])
         self.skipped: Counter[str] = Counter()
 
+    @property
+    def now(self) -> float:
+        """Unix seconds of this look."""
+        return self._now
+
+    def pending(self, one: RecordedJob) -> Pending | None:
+        """The job as a batch scores it; None: it may not move, and `skipped` counts why."""
+        why = why_not(one)
+        request = None if why else self._request(one)
+        if request is None:
+            self.skipped[why or "its record holds no request"] += 1
+            return None
+        job, record = one.job, one.record
+        here = self._here(one, request)
+        start = self._plan.starts.get(job.job_id)
+        fixed = (job.user, job.account, job.qos, job.partition, job.gres, job.submit_at)
+        shape = (job.nodes, job.cpus, job.tasks, job.mem_mb_per_node, job.time_limit_min)
+        return Pending(
+            key=(job.job_id, job.array_task),
+            stamp=(record.het, record.pins, *fixed, *shape),
+            alt=here[0] if here else -1,
+            pool=self.pools[here[1]].name if here else "",
+            wait_s=-1.0 if start is None else max(0.0, start),
+        )
+
+    def wanted(self, one: RecordedJob) -> tuple[Request, Asked] | None:
+        """What the job asks for, and what its author fixed."""
+        request = self._request(one)
+        return None if request is None else (request, self._asked(one, None))
+
+    def _asked(self, one: RecordedJob, detail: JobDetail | None) -> Asked:
+        return replace(asked_of(one.job, one.record.pins, self._cluster, detail), n_tasks=1)
+
     def seen(self, one: RecordedJob, detail: JobDetail | None = None) -> Seen | None:
         """The job as it may move; None: it may not, and `skipped` counts why. `detail`: as just read."""
         why = why_not(one)
@@ -148,7 +182,7 @@ class Look:
             self.skipped[why or "its record holds no request"] += 1
             return None
         job, record = one.job, one.record
-        asked = replace(asked_of(job, record.pins, self._cluster, detail), n_tasks=1)
+        asked = self._asked(one, detail)
         resolved = kernel.resolve(self.view, request, asked, int(self._now))
         row = kernel.admit(self.view, resolved[0], [resolved[1]])[0]
         here = self._here(one, request)
