@@ -141,6 +141,11 @@ def _check_config(path: str, content: bytes) -> tuple[list[Finding], str]:
         return found, "configuration"
     if problem := _order_problem(site):
         return [Finding(path, f"[order] {problem}")], "configuration"
+    if site.trace.endpoint:
+        from hetslurm.controller.tracing import MISSING, is_installed  # noqa: PLC0415
+
+        if not is_installed():
+            return [Finding(path, f"trace.endpoint: {MISSING}")], "configuration"
     return (
         [],
         f"fine: {len(site.pools)} [[pool]], {len(site.data)} [[data]], by {site.default_objective}",

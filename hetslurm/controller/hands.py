@@ -27,6 +27,7 @@ from hetslurm.controller.rebind_ledger import RebindLedger
 from hetslurm.controller.shadow import ShadowPricer
 from hetslurm.controller.steering import Steering
 from hetslurm.controller.steering_ledger import SteeringLedger
+from hetslurm.controller.tracing import Tracing
 from hetslurm.controller.wait_store import WaitStore
 from hetslurm.controller.waits import Waits
 from hetslurm.daemon.log import Log
@@ -52,6 +53,7 @@ class Hands:
     rebinder: Rebinder
     events: EventLog
     lives: Lives
+    tracing: Tracing
 
     def known(self, site: Site) -> Known:
         """What was learned so far."""
@@ -69,6 +71,9 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     stack.callback(decisions.close)
     events = EventLog(state_dir, log=log, clock=clock)
     stack.callback(events.close)
+    tracing = Tracing(events.of, log=log)
+    stack.callback(tracing.close)
+    events.listeners.append(tracing.take)
     baselines = BaselineStore(state_dir)
     stack.callback(baselines.close)
     if baselines.set_aside:
@@ -104,6 +109,19 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
     stack.callback(moves.close)
     rebinder = Rebinder(adapter, moves, audit, events=events, log=log, clock=clock)
     return Hands(
-        *(placer, notes, watch, drains, steering, burst, shadow),
-        *(learning, habits, waits, order, rebinder, events, lives),
+        placer=placer,
+        notes=notes,
+        watch=watch,
+        drains=drains,
+        steering=steering,
+        burst=burst,
+        shadow=shadow,
+        learning=learning,
+        habits=habits,
+        waits=waits,
+        order=order,
+        rebinder=rebinder,
+        events=events,
+        lives=lives,
+        tracing=tracing,
     )

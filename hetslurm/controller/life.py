@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +21,7 @@ WAITING_STATES = frozenset({"PENDING"})
 # What runs; everything else is over, or on its way there.
 RUNNING_STATES = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "CONFIGURING", "RESIZING", "SIGNALING"})
 ENDING_STATES = frozenset({"COMPLETING", "STAGE_OUT"})
+_APP = re.compile(r"(?:^|[;,])app=([^;,]+)")
 RUNS_WAITING = 100_000
 # How long an end that slurmctld has forgotten may still come from the history.
 FORGOTTEN_S = 120.0
@@ -85,7 +87,7 @@ class Lives:
             key = lives.get(run.job_id, JobKey(run.job_id, int(run.submit_at)))
             if key in here or self._events.finished(run.job_id, run.end_at - SLACK_S):
                 continue
-            about: dict[str, object] = {"user": run.user, "account": run.account}
+            about: dict[str, object] = {"user": run.user, "account": run.account, "app": run.app}
             place = {"target": run.target, "pool": run.pool, "partition": run.partition}
             last = self._last.pop(key, None)
             one = self._seen.pop(key, None)
@@ -169,9 +171,11 @@ def _begun(key: JobKey, one: RecordedJob) -> Iterator[Event]:
 
 
 def facts_about(one: RecordedJob) -> dict[str, object]:
-    """What every event of a job holds: user, name, account, and the array that it is of."""
+    """What every event of a job holds: user, name, account, app, and the array that it is of."""
     job = one.job
+    app = _APP.search(one.record.het)
     facts: dict[str, object] = {"user": job.user, "name": job.name, "account": job.account}
+    facts["app"] = app[1] if app else ""
     if job.array_job_id is not None:
         facts["array"] = job.array_job_id
     return {key: value for key, value in facts.items() if value != ""}

@@ -177,6 +177,7 @@ class Controller:
         )
         # After the placer, which binds what waits for its first placement.
         self._rebind(hands, cluster, plan, view)
+        hands.tracing.follow(site.trace.endpoint, cluster.name)
         hands.lives.follow(plan.recorded, until=self._clock.monotonic() + site.cycle_s)
         hands.notes.note(
             plan.recorded, cluster, tuple(self._views), until=self._clock.monotonic() + site.cycle_s
@@ -317,6 +318,7 @@ class Controller:
                 hands.shadow.facts,
                 hands.learning.facts,
                 hands.waits.facts,
+                hands.tracing.facts,
             )
         )
 

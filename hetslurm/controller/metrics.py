@@ -23,6 +23,7 @@ from hetslurm.controller.learning import LearningFacts
 from hetslurm.controller.rebind_metrics import rebind_metrics
 from hetslurm.controller.shadow import ShadowFacts
 from hetslurm.controller.status import Status
+from hetslurm.controller.tracing import TraceFacts
 from hetslurm.controller.wait_metrics import wait_metrics
 from hetslurm.controller.waits import WaitFacts
 from hetslurm.daemon.log import Log
@@ -49,6 +50,7 @@ class Facts:
     shadow: ShadowFacts = ShadowFacts()
     learning: LearningFacts = field(default_factory=LearningFacts)
     waits: WaitFacts = field(default_factory=WaitFacts)
+    trace: TraceFacts = TraceFacts()
 
 
 class MetricsPage(Collector):
@@ -113,6 +115,7 @@ class MetricsPage(Collector):
         yield from shadow_metrics(facts.shadow)
         yield from learning_metrics(facts.learning)
         yield from wait_metrics(facts.waits)
+        yield from trace_metrics(facts.trace)
         yield from rebind_metrics(facts.status.rebind)
         if facts.plugin is not None:
             yield from plugin_metrics(facts.plugin)
@@ -259,3 +262,10 @@ def _counts(name: str, text: str, counts: Mapping[str, int]) -> CounterMetricFam
     for what, count in sorted(counts.items()):
         family.add_metric([what], count)
     return family
+
+
+def trace_metrics(trace: TraceFacts) -> Iterator[Metric]:
+    """What became of spans, where there is an endpoint."""
+    if trace.endpoint:
+        yield _total("hetslurm_trace_spans_sent", "spans that the endpoint took", trace.sent)
+        yield _total("hetslurm_trace_spans_lost", "spans that went nowhere", trace.lost)
