@@ -2,7 +2,7 @@
 
 Three partitions take turns at being the only one that works, so that the whole queue moves again and again,
 over every route that this release has; jobs begin all the while, and more are submitted.
-`HETSLURM_STORM_MOVES=500 pytest tests/rebinding/test_storm.py` plays a longer one than the suite has time for.
+`HETSLURM_STORM_MOVES=500 pytest tests/rebinding/test_storm.py` plays a longer one than the suite does.
 """
 
 from __future__ import annotations
