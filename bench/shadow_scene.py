@@ -5,7 +5,8 @@
 Two Slurms at once, with prices and without, get the same jobs at the same times, one every 0.6 s on average.
 A `little` job takes 16 s on a GPU and 24 s on a cpu, a `some` job 4 s and 9 s, a `much` job 2 s and 12 s: a
 second of a GPU saves them half a second, 1.25 s and 5 s. There are 17, 13 and 45 of them, four GPUs and 24
-cpus. Earliest finish lets little jobs queue for GPUs as long as that saves them anything. The first 20 jobs are there to learn from, the rest are measured.
+cpus. Earliest finish lets little jobs queue for GPUs as long as that saves them anything. The first 20 jobs
+are there to learn from, the rest are measured.
 """
 
 from __future__ import annotations
