@@ -154,11 +154,15 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class PriorityRules:
-    """How Slurm makes a job's priority. `weight_age` is what a job gets that waited `max_age_s` or longer."""
+    """How Slurm makes a job's priority. `weight_age` is what a job gets that waited `max_age_s` or longer.
+
+    Without slurmdbd no job ages, whatever the weight: slurmctld never counts priorities anew (22.05.8).
+    """
 
     type: str = "priority/basic"
     weight_age: int = 0
     max_age_s: float = 7 * 86400.0
+    has_database: bool = True
 
     @property
     def has_factors(self) -> bool:

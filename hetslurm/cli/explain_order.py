@@ -65,4 +65,6 @@ def _rules_seen(site: Site) -> PriorityRules | None:
     seen = (read_status(Path(site.state_dir)) or {}).get("order")
     if not seen or seen.get("mode") == "off":
         return None
-    return PriorityRules(seen["priority_type"], int(seen["weight_age"]), float(seen["max_age_s"]))
+    return PriorityRules(
+        seen["priority_type"], int(seen["weight_age"]), float(seen["max_age_s"]), seen["has_database"]
+    )

@@ -132,6 +132,7 @@ def order_status(facts: OrderFacts) -> dict[str, Any]:
         "priority_type": rules["type"],
         "weight_age": rules["weight_age"],
         "max_age_s": rules["max_age_s"],
+        "has_database": rules["has_database"],
         "halving_points": round(order.halving_points, 3),
         "halving_age_s": order.halving_age_s,
         "set_total": facts.set_total,

@@ -15,6 +15,10 @@ NO_FACTORS = (
     "short-first has no effect: slurm.conf says PriorityType={type}; a site's factor counts with "
     "PriorityType=priority/multifactor"
 )
+NO_DATABASE = (
+    "short-first gives nothing: without slurmdbd no job ages in Slurm, and short jobs could keep a long one "
+    "waiting for ever"
+)
 NO_AGE = (
     "short-first gives nothing: PriorityWeightAge is 0, and short jobs could keep a long one waiting for "
     "ever; set it to {points} or more in slurm.conf"
@@ -66,6 +70,8 @@ def order_in_force(wanted: OrderSite, rules: PriorityRules) -> Order:
     points, problem = wanted.points, None
     if not rules.has_factors:
         points, problem = 0, NO_FACTORS.format(type=rules.type)
+    elif not rules.has_database:
+        points, problem = 0, NO_DATABASE
     elif rules.weight_age <= 0:
         points, problem = 0, NO_AGE.format(points=wanted.points)
     elif rules.weight_age < points:

@@ -13,6 +13,7 @@ from hetslurm.slurm.hostlist import expand_hostlist
 from hetslurm.slurm.version import SlurmVersion, parse_version
 
 _FIELD = re.compile(r"(?:^| )([A-Za-z]+)=(\S*)")
+_DATABASE = "accounting_storage/slurmdbd"
 _SETTING = re.compile(r"^(\w+) *= (.*)$", re.MULTILINE)
 
 
@@ -39,7 +40,7 @@ def parse_settings(text: str) -> Settings:
             cluster=found["ClusterName"],
             version=parse_version(found["SLURM_VERSION"]),
             slurm_user=found["SlurmUser"].partition("(")[0],
-            has_database=found.get("AccountingStorageType", "") == "accounting_storage/slurmdbd",
+            has_database=found.get("AccountingStorageType", "") == _DATABASE,
             enforces_associations="associations" in enforce,
             max_mem_mb_per_node=_number(found.get("MaxMemPerNode")),
             max_mem_mb_per_cpu=_number(found.get("MaxMemPerCPU")),
@@ -55,6 +56,7 @@ def _priority(found: dict[str, str]) -> PriorityRules:
         found.get("PriorityType", "priority/basic"),
         _number(found.get("PriorityWeightAge", "0")),
         PriorityRules().max_age_s if age is None else age,
+        found.get("AccountingStorageType", "") == _DATABASE,
     )
 
 

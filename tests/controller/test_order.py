@@ -61,6 +61,7 @@ def test_points_never_exceed_what_age_can_make_up_for() -> None:
     [
         (PriorityRules("priority/basic"), "PriorityType=priority/basic"),
         (replace(AGE, weight_age=0), "PriorityWeightAge is 0"),
+        (replace(AGE, has_database=False), "without slurmdbd no job ages"),
     ],
 )
 def test_where_slurm_would_not_heed_it_nothing_is_given_and_that_is_said(

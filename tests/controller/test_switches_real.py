@@ -20,7 +20,7 @@ QUIET = '[history]\nsource = "off"\n[rebind]\nmode = "off"\n'
 PRICES = '[shadow_prices]\nmode = "{}"\nevery_s = 1\nmin_jobs = 12\n'
 ORDER = '[order]\nmode = "{}"\npoints = 1000\nshortest_s = 60\nlongest_s = 61440\n'
 # Ten halvings lie between the shortest and the longest.
-MULTIFACTOR = ("PriorityType=priority/multifactor", "PriorityWeightAge=2000", "PriorityMaxAge=7-0")
+MULTIFACTOR = ("PriorityWeightAge=2000", "PriorityMaxAge=7-0")
 MUCH = "#!/bin/sh\n#HET target=cpu cpus=8 time=2:00:00\n#HET target=gpu:a100:1 cpus=1 time=10:00\ntrue\n"
 LITTLE = "#!/bin/sh\n#HET target=cpu cpus=1 time=1:10:00\n#HET target=gpu:a100:1 cpus=1 time=1:00:00\ntrue\n"
 LITTLE = LITTLE.replace("#HET", "#HET objective=throughput\n#HET", 1)
@@ -31,6 +31,7 @@ RUNS = "#!/bin/sh\n#HET target=cpu cpus=1 time={}\nsleep 300\n"
 def slurm(make_session_sandbox: Callable[..., Sandbox]) -> Iterator[Sandbox]:
     sandbox = make_session_sandbox(
         nodes="cpu=1,gpu:a100=1",
+        accounting=True,
         cycle_s=0.2,
         slurm_conf=MULTIFACTOR,
         config_toml=QUIET + PRICES.format("off") + ORDER.format("off"),
@@ -82,7 +83,7 @@ def test_a_job_that_gains_little_leaves_the_gpu_to_those_that_gain_much(slurm: S
     assert slurm.job(priced)["Partition"] == "cpu"
     assert slurm.job(slurm.submit(MUCH, "-H", "-o", "/dev/null"))["Partition"] == "gpu"
     candidates = explained(slurm, priced)["candidates"]
-    scarce = next(c["terms"]["scarce_s"] for c in candidates if c["pool"] == "gpu")
+    scarce = next(c["terms"]["scarce_s"] for c in candidates if c["pool"] == "gpu" and c["terms"])
     assert scarce["value"] > 600
     assert scarce["source"] == "declared"
     turn(slurm, PRICES.format("on"), PRICES.format("off"))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hetslurm.cluster import UNLIMITED, Association, Gres, Reservation
+from hetslurm.cluster import UNLIMITED, Association, Gres, PriorityRules, Reservation
 from hetslurm.errors import SlurmError
 from hetslurm.slurm.accounting_text import parse_associations
+from hetslurm.slurm.controller_text import parse_site_factors
 from hetslurm.slurm.job_text import QUEUE_COLUMNS, WIDEST, Columns, job_of_row
 from hetslurm.slurm.node_text import parse_nodes, parse_state
 from hetslurm.slurm.partition_text import parse_partitions, parse_settings
@@ -187,3 +188,17 @@ def test_reservations_are_read_with_their_nodes_flags_and_cpus_and_those_of_lice
     assert (found["u2"].cpus, found["u2"].flags) == (4, {"OVERLAP"})
     assert found.keys() == {"m", "u", "u2"}
     assert list(parse_reservations("No reservations in the system\n")) == []
+
+
+def test_how_priorities_are_made_is_read() -> None:
+    text = _text("config.txt") + "PriorityMaxAge          = 14-00:30:00\nPriorityWeightAge       = 1000\n"
+    assert parse_settings(text).priority == PriorityRules(
+        "priority/multifactor", 1000, 14 * 86400 + 1800, has_database=True
+    )
+    basic = "ClusterName = c\nSLURM_VERSION = 22.05.8\nSlurmUser = slurm(1)\nPriorityType = priority/basic\n"
+    rules = parse_settings(basic).priority
+    assert (rules.has_factors, rules.weight_age, rules.has_database) == (False, 0, False)
+
+
+def test_site_factors_are_read_by_job() -> None:
+    assert parse_site_factors("17 900\n18 0\n18 0\n20_3 5\n") == {17: 900, 18: 0}
