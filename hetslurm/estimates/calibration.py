@@ -2,7 +2,8 @@
 
 A wait that came to its end says by what the estimate was off; one that was cut short (the job was cancelled,
 or moved elsewhere) says that it would have been longer than that. Both count, as in survival analysis: the
-factor is the median of waited/estimated by Kaplan and Meier (1958), drawn towards 1 while waits are few.
+factor is the median of waited/estimated by Kaplan and Meier (1958), the last waits counting most, drawn
+towards 1 while waits are few.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import NamedTuple
 FLOOR_S = 10.0
 # So many of a pool's last waits count.
 KEPT = 200
+# A wait loses 2 % of its weight with each that follows: estimates of runs get better, and queues change.
+DECAY = 0.98
 # No correction weighs as much as this many waits.
-PRIOR_N = 10.0
+PRIOR_N = 5.0
 MOST_FACTOR = 4.0
 
 
@@ -64,29 +67,36 @@ def log_ratio(estimate_s: float, waited_s: float) -> float:
     return log(max(estimate_s, FLOOR_S) / max(waited_s, FLOOR_S))
 
 
-def correction(waits: Iterable[Waited]) -> float:
-    """What a pool's estimates are to be multiplied by. Only estimates above `FLOOR_S` say anything."""
-    ratios = [
-        (-log_ratio(one.estimated_s, one.waited_s), one.cut) for one in waits if one.estimated_s > FLOOR_S
-    ]
-    ended = sum(not cut for _, cut in ratios)
+def correction(waits: Sequence[Waited]) -> float:
+    """What a pool's estimates are to be multiplied by, from its `waits` in the order in which they ended.
+
+    Only waits above `FLOOR_S` that were estimated above it say anything: a job that slipped into a gap was
+    not expected to wait by a factor too long.
+    """
+    ratios: list[tuple[float, bool, float]] = []
+    weight = 1.0
+    for one in reversed(waits):
+        if one.estimated_s > FLOOR_S and one.waited_s > FLOOR_S:
+            ratios.append((-log_ratio(one.estimated_s, one.waited_s), one.cut, weight))
+            weight *= DECAY
+    ended = sum(weight for _, cut, weight in ratios if not cut)
     if not ended:
         return 1.0
     off = _median_survival(sorted(ratios)) * ended / (ended + PRIOR_N)
     return min(max(exp(off), 1.0 / MOST_FACTOR), MOST_FACTOR)
 
 
-def _median_survival(ratios: Sequence[tuple[float, bool]]) -> float:
-    """Kaplan and Meier's median of values in rising order, those that were cut (True) being lower bounds."""
-    left, alive = len(ratios), 1.0
+def _median_survival(ratios: Sequence[tuple[float, bool, float]]) -> float:
+    """Kaplan and Meier's median of weighted values in rising order, those cut (True) being lower bounds."""
+    left, alive = sum(weight for _, _, weight in ratios), 1.0
     last = 0.0
-    for value, cut in ratios:
+    for value, cut, weight in ratios:
         if not cut:
-            alive *= 1.0 - 1.0 / left
+            alive *= max(1.0 - weight / left, 0.0)
             last = value
-            if alive <= 0.5 + 1e-12:
+            if alive <= 0.5 + 1e-9:
                 return value
-        left -= 1
+        left = max(left - weight, 1e-12)
     return last
 
 
