@@ -109,9 +109,9 @@ class Learning:
         except Exception as error:  # the controller goes on without, and says so
             self._failed(look.source, f"{type(error).__name__}: {error}")
         else:
-            if self.facts.error:
+            if self.facts.error and self._feed is not None and not self._feed.failures:
                 self._log.info("history works again")
-            self.facts = replace(self.facts, error="")
+                self.facts = replace(self.facts, error="")
 
     def _failed(self, source: str, text: str) -> None:
         if text != self.facts.error:

@@ -54,7 +54,10 @@ class Look:
 
 @dataclass(slots=True)
 class RunFeed:
-    """Follows one cluster's runs into one store. `lost` counts jobs whose end nobody could tell."""
+    """Follows one cluster's runs into one store.
+
+    `lost` counts jobs whose end nobody could tell, `failures` the looks in a row that failed until now.
+    """
 
     adapter: SlurmAdapter
     store: HistoryStore
@@ -62,6 +65,7 @@ class RunFeed:
     stopping: Callable[[], bool] = lambda: False
     lost: int = 0
     read_at: float | None = None
+    failures: int = 0
     _followed: dict[Key, Followed] = field(default_factory=dict)
     _missing: dict[Key, float] = field(default_factory=dict)
     _here: frozenset[Key] = frozenset()
@@ -95,19 +99,22 @@ class RunFeed:
             in_database = look.source == "sacct"
             found = self._from_database(look) if in_database else self._from_controller(look, here)
         except SlurmError:
-            self._failed_at, self._held, self._back_at = now, True, None
+            self._failed_at, self._held, self._back_at = self.clock.monotonic(), True, None
+            self.failures += 1
             self._missing = dict.fromkeys(self._missing, now)
             raise
         finally:
             self._took_s = self.clock.monotonic() - now
+        self.failures = 0
         self.read_at = self.clock.now()
         self._give_up(look.source)
         return found
 
     def _is_due(self, source: str, now: float, *, vanished: bool) -> bool:
         since = now - self._asked_at
-        if now - self._failed_at < ASK_EVERY_S / 2:
-            return False
+        if self.failures:
+            pause = ASK_AFTER_S[source] * 2.0 ** min(self.failures - 1, 8)
+            return now - self._failed_at >= min(ASK_EVERY_S, pause)
         if since >= ASK_EVERY_S or not self._caught_up:
             return True
         # A look that takes long is not taken all the time.

@@ -156,6 +156,7 @@ def test_a_slurm_that_does_not_answer_is_said_once_and_tried_again(
 
         away.setattr(FakeSlurm, "ended_lately", refuse)
         room.look()
+        room.look(after=1)  # too early to ask again
         room.look(after=40)
         assert learning.facts.error == "slurmctld is away"
         assert learning.facts.errors == 2
