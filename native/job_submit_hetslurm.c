@@ -5,6 +5,7 @@
 
 #include "plugin_cloud.h"
 #include "plugin_decide.h"
+#include "plugin_dummy.h"
 #include "plugin_stats.h"
 
 HET_EXPORT const char plugin_name[] = "hetslurm: one job, several kinds of device";
@@ -41,6 +42,9 @@ HET_EXPORT int job_submit(job_desc_msg_t *desc, uint32_t submit_uid, char **mess
 	int rc;
 
 	het_stats_count(HET_STAT_seen);
+	rc = het_check_dummies(&settings, desc, message);
+	if (rc)
+		return rc;
 	if (!het_find_texts(desc, &texts))
 		return het_names_cloud(&settings, desc->partition) ? het_refuse_cloud(message)
 		                                                   : SLURM_SUCCESS;

@@ -16,7 +16,7 @@ KERNEL_CFLAGS = $(PLUGIN_CFLAGS) -ftree-vectorize -fvect-cost-model=dynamic --pa
 	-Wno-unused-variable -Wno-unused-parameter $(PYTHON_CFLAGS)
 PLUGIN_LDFLAGS = -shared -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,--build-id $(EXTRA_LDFLAGS)
 
-PLUGIN_OBJECTS = $(addprefix $(PLUGIN_BUILD)/plugin/,job_submit_hetslurm.o plugin_cloud.o plugin_decide.o plugin_message.o plugin_nodes.o plugin_record.o \
+PLUGIN_OBJECTS = $(addprefix $(PLUGIN_BUILD)/plugin/,job_submit_hetslurm.o plugin_cloud.o plugin_decide.o plugin_dummy.o plugin_message.o plugin_nodes.o plugin_record.o \
 	plugin_request.o plugin_rewrite.o plugin_settings.o plugin_stats.o plugin_text.o plugin_workspace.o directives.o \
 	constraint.o resolve.o snapshot_reader.o snapshot_check.o placements.o score_kernel.o)
 SPANK_OBJECTS = $(addprefix $(PLUGIN_BUILD)/plugin/,spank_hetslurm.o spank_environment.o spank_landing.o directives.o)

@@ -66,7 +66,13 @@ const char *het_settings_line(struct het_settings *settings, char *line)
 		strcpy(settings->cloud, value);
 		return NULL;
 	}
-	return "unknown key: expected Snapshot, Stats, OnAbsent or CloudPartitions";
+	if (!strcasecmp(key, "DummyGres")) {
+		if (strlen(value) >= sizeof(settings->dummy))
+			return "the list is too long";
+		strcpy(settings->dummy, value);
+		return NULL;
+	}
+	return "unknown key: expected Snapshot, Stats, OnAbsent, CloudPartitions or DummyGres";
 }
 
 static void file_path(char *out, size_t size)

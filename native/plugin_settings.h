@@ -9,6 +9,7 @@ struct het_settings {
 	char snapshot[4096];
 	char stats[4096];
 	char cloud[4096];  /* CloudPartitions: a comma list; "": none */
+	char dummy[4096];  /* DummyGres: a comma list of PARTITION:NAME[:TYPE]; "": none */
 	int reject_absent; /* OnAbsent=reject */
 };
 

@@ -47,8 +47,9 @@ def gres_of(spec: Spec, group: NodeGroup) -> tuple[NodeGres, ...]:
 def dummy_gres(spec: Spec) -> str:
     """job_submit_hetslurm.conf's line that keeps users from asking for dummies."""
     pairs = [
-        f"{_partition(group)}:{':'.join(filter(None, (one.name, one.type)))}"
-        for group in spec.groups
+        f"{partition}:{':'.join(filter(None, (one.name, one.type)))}"
+        for number, group in enumerate(spec.groups)
+        for partition in (_partition(group), *([""] if number == 0 else []))  # the first is the default
         for one in _dummies(spec, group)
     ]
     return f"DummyGres={','.join(pairs)}\n" if pairs else ""
