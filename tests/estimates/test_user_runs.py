@@ -163,3 +163,14 @@ def test_whatever_is_learnt_the_rows_are_sound_and_always_the_same(runs: list[Ru
     keys = [(row.app, row.user, row.kind, row.type, row.units, row.limit_min) for row in rows]
     assert len(set(keys)) == len(keys)
     assert learnt(*runs).table(classes, 4e9) == rows
+
+
+def test_the_limit_is_no_run_behind_an_estimate() -> None:
+    assert learnt(run(1, 100.0)).estimate(ask()).n == 1
+
+
+def test_who_never_ran_anything_is_judged_by_others() -> None:
+    answer = learnt(*(run(n, 100.0) for n in range(5))).estimate(ask(user="bob"))
+    assert answer.mean_s == pytest.approx(100.0, rel=0.01)
+    assert answer.source is Source.PREDICTED
+    assert answer.n >= 5

@@ -43,10 +43,15 @@ LONGER = log(2.0)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Past runs before a job: ln seconds and features, (runs,) and (runs, features)."""
+    """Candidates before a job: ln seconds and features, (candidates,) and (candidates, features).
+
+    The first `runs` of them are past runs, of these the first `own` the user's; the job's limit may follow.
+    """
 
     values: Vector
     features: Vector
+    own: int
+    runs: int
 
 
 def gather(
@@ -81,7 +86,7 @@ def gather(
     runs[:1, LAST] = mine > 0
     runs[mine : mine + theirs, ALIKE] = 1.0
     runs[mine + theirs :, ANYBODY] = 1.0
-    return Evidence(values, features)
+    return Evidence(values, features, mine, count)
 
 
 @dataclass(slots=True)

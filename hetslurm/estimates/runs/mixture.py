@@ -23,6 +23,10 @@ class Mixture:
     values: Vector
     weights: Vector
 
+    def count_heavy(self, begin: int, end: int) -> int:
+        """How many of entries `begin` to `end` carry a weight that counts."""
+        return int((self.weights[begin:end] > self.weights.max() * NEGLIGIBLE).sum())
+
     def heavy(self) -> Mixture:
         """The same without what carries next to nothing."""
         kept = self.weights > self.weights.max() * NEGLIGIBLE

@@ -69,17 +69,17 @@ class Users:
     def estimate(self, question: RunQuestion) -> RunAnswer | None:
         """None: nobody ran anything on that device class yet."""
         evidence = self._evidence(question)
-        if evidence is None or len(evidence.values) == (question.limit_s > 0):
+        if evidence is None or evidence.runs == 0:
             return None
         mixture = self.likeness.weigh(evidence)
         heavy = mixture.heavy()
+        # A user's run is among "alike" and "anybody" as well: it counts once.
+        n = mixture.count_heavy(0, evidence.own) or max(mixture.count_heavy(evidence.own, evidence.runs), 1)
         best = heavy.best()
         q90 = max(mixture.quantile(self.coverage.level), best)
         if question.limit_s > 0:
             q90 = min(q90, ln(question.limit_s))
-        return RunAnswer(
-            exp(best), exp(q90), heavy.sd(), len(heavy.values), Source.PREDICTED, self.mixing.share
-        )
+        return RunAnswer(exp(best), exp(q90), heavy.sd(), n, Source.PREDICTED, self.mixing.share)
 
     def rows(self, devices: set[tuple[str, str]], now: float) -> Iterator[RunEstimate]:
         """A coarse row of each user on each device class used, and fine ones; who ran last comes first."""
