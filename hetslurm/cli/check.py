@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hetslurm.cli.output import JsonOption, complain, print_json, say
+from hetslurm.cli.output import ConfigOption, JsonOption, complain, print_json, say
 from hetslurm.errors import DirectiveError, HetslurmError
 
 if TYPE_CHECKING:
@@ -43,20 +43,31 @@ class Finding:
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(help="hetslurm.toml, burst.toml, job scripts, plugins (.so); or: plugin [PATH…]"),
+        typer.Argument(
+            help="hetslurm.toml, burst.toml, job scripts, plugins (.so), a slurm.conf; or: plugin [PATH…], "
+            "slurm.conf (the running one)"
+        ),
     ],
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check configuration files, job scripts with #HET lines, and built plugins (exit code 1: wrong)."""
+    """Check configuration files, job scripts with #HET lines, built plugins (exit code 1: wrong).
+
+    Of a slurm.conf: which moves pending jobs can make here, and the lines that would give more.
+    """
     paths = files
     if files[0] == "plugin" and not Path("plugin").is_file():
         paths = files[1:] or [str(path) for path in find_plugins()]
-    reports = [(path, *check_file(path)) for path in paths]
+    slurm = _check_slurm([path for path in paths if Path(path).name == "slurm.conf"], config)
+    reports = [(path, *check_file(path)) for path in paths if Path(path).name != "slurm.conf"]
     findings = [finding for _, found, _ in reports for finding in found]
     if as_json:
         checked = [{"file": path, "ok": not found, "is": what} for path, found, what in reports]
-        print_json({"ok": not findings, "files": checked, "findings": [asdict(f) for f in findings]})
+        report = {"ok": not findings, "files": checked, "findings": [asdict(f) for f in findings]}
+        print_json(report | ({"slurm": slurm} if slurm else {}))
     else:
+        for one in slurm:
+            _render_slurm(one)
         for path, found, what in reports:
             for finding in found:
                 complain(finding.render())
@@ -64,6 +75,19 @@ def check(
                 say(f"{path}: {what}")
     if findings:
         raise typer.Exit(1)
+
+
+def _check_slurm(paths: list[str], config: Path | None) -> list[dict[str, Any]]:
+    from hetslurm.cli.check_slurm import check_slurm  # noqa: PLC0415
+    from hetslurm.cli.site import site_to_look_at  # noqa: PLC0415
+
+    return [check_slurm(path, site_to_look_at(config)) for path in paths]
+
+
+def _render_slurm(report: dict[str, Any]) -> None:
+    from hetslurm.cli.check_slurm import render  # noqa: PLC0415
+
+    render(report)
 
 
 def check_file(path: str) -> tuple[list[Finding], str]:
