@@ -1,12 +1,13 @@
-"""Short jobs first on a real Slurm: six long jobs stand before a stream of short ones.
+"""Short jobs first on a real Slurm: five long jobs stand before a stream of short ones.
 
     python -m bench.order_scene [--json]
 
-Two Slurms at once, with `order.mode = "short-first"` and without, get the same jobs at the same times: six of
-10 s at once, then 34 of 2 s, one a second, on two cpus. Both have multifactor priority with age, which Slurm
-counts anew every minute, at the earliest, and only with slurmdbd. The report
-has what a user sees of it: a line of sprio and of `hetslurm explain` for a job that waits. The long jobs must
-run, too: the last one's end is in it.
+Two Slurms at once, with `order.mode = "short-first"` and without, get the same jobs at the same times: five
+of 9 s at once, then 26 of 2 s, one every 0.9 s, on two cpus. Both have multifactor priority; age makes
+up for all points within a minute. Slurm counts age anew once a minute, with slurmdbd alone; the scene begins
+so that this happens while short jobs wait, and long ones pass them: none waits for ever.
+
+The report has what a user sees of it: lines of sprio and of `hetslurm explain` about jobs that wait.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,10 +23,13 @@ import numpy as np
 
 from bench.scene import ALONE, Ran, Step, play, sandbox, side_by_side
 from hetslurm.sandbox import Sandbox, Spec, parse_nodes
+from hetslurm.slurm.commands import CommandAdapter
 
-RUN_S = {"long": 10, "short": 2}
-LONG, SHORT, EVERY_S = 6, 34, 1.0
-# A run of 10 s counts fully, one of 2 s as much: at this scale a bound of 10 s would hide everything.
+RUN_S = {"long": 9, "short": 2}
+LONG, SHORT, EVERY_S = 5, 26, 0.9
+# How old slurmctld is when the scene begins: it counts age anew when it is a minute old.
+BEGIN_S = 24.0
+# A run of 9 s counts fully, one of 2 s as much: at this scale a bound of 10 s would hide everything.
 BOUND_S = 1.0
 ORDER = '[order]\nmode = "{mode}"\npoints = 1000\nshortest_s = 1\nlongest_s = 600\n'
 NO_PRICES = '[shadow_prices]\nmode = "off"\n'
@@ -80,6 +85,8 @@ def run(mode: str, results: dict[str, tuple[list[Ran], Seen]]) -> None:
     )
     seen = Seen()
     with sandbox(spec) as slurm:
+        adapter = CommandAdapter(slurm_conf=str(slurm.layout.slurm_conf))
+        time.sleep(max(0.0, adapter.controller_started_at() + BEGIN_S - time.time()))
         results[mode] = (play(slurm, steps(), seen.look), seen)
 
 

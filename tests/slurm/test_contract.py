@@ -354,3 +354,15 @@ def test_adapters_are_chosen_by_name_and_pyslurm_only_where_it_fits(monkeypatch:
         choose_adapter("pyslurm")
     with pytest.raises(SlurmError, match="auto, commands or pyslurm"):
         choose_adapter("rest")
+
+
+def test_how_priorities_are_made_is_told_and_without_factors_there_are_none(stage: Stage) -> None:
+    rules = stage.adapter.read_priority()
+    if rules.has_factors:
+        stage.adapter.update_job(stage.job_id, JobUpdate(site_factor=70))
+        assert stage.job_id not in stage.adapter.read_site_factors()  # it is held
+        stage.adapter.release(stage.job_id)
+        assert stage.adapter.read_site_factors()[stage.job_id] == 70
+    else:
+        with pytest.raises(SlurmRefused, match="priority plugin"):
+            stage.adapter.read_site_factors()
