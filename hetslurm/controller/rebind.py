@@ -124,10 +124,12 @@ class Rebinder:
             moves=self._mover.moves,
             lost_age_s=self._lost_age_s,
             is_bad=self._ledger.is_bad,
+            has_bad=self._ledger.has_bad,
             in_doubt=lambda pool: self._is_in_doubt(pool, site, now),
             requests=self._requests,
         )
-        seen = self._look(look, plan, until)
+        # A look that takes long leaves time to act on what it found.
+        seen = self._look(look, plan, now + (until - now) / 2)
         looked = self._clock.monotonic()
         moved, advised = self._act(look, seen, site, until, stop)
         stays = look.skipped + Counter(one.verdict.why for one in seen if one.verdict.why)

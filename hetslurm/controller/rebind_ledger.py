@@ -133,6 +133,10 @@ class RebindLedger:
             )
         self._bad.add((key, place))
 
+    def has_bad(self, who: Who) -> bool:
+        """Whether there is any place where it is known not to run."""
+        return any(key == who.key for key, _ in self._bad) if self._bad else False
+
     def is_bad(self, who: Who, place: str) -> bool:
         """Whether it is known not to run there."""
         return (who.key, place) in self._bad

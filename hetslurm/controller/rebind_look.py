@@ -121,6 +121,7 @@ class Look:
         moves: Moves,
         lost_age_s: float,
         is_bad: Callable[[Who, str], bool],
+        has_bad: Callable[[Who], bool],
         in_doubt: Callable[[str], bool],
         requests: dict[str, Request | None],
     ) -> None:
@@ -131,6 +132,8 @@ class Look:
         self._now = now
         self._cost_s = site.rebind.settle_s + lost_age_s
         self._is_bad = is_bad
+        self._has_bad = has_bad
+        self._masks: dict[tuple[object, ...], Any] = {}
         self._in_doubt = in_doubt
         self._requests = requests
         self._moves = moves
@@ -188,7 +191,7 @@ class Look:
         here = self._here(one, request)
         age = max(0.0, self._now - job.submit_at)
         standing = Standing(age, record.moves, self._cost_s)
-        reachable = self._reachable(one, request, here)
+        reachable = self._reachable(one, request)
         return Seen(one, request, asked, here, standing, resolved, row, reachable)
 
     def judge(self, seen: Seen) -> Verdict:
@@ -236,7 +239,10 @@ class Look:
 
     def place(self, seen: Seen, pair: Pair) -> str:
         """The name of a placement, in logs and in the ledger."""
-        return f"{seen.request.targets[pair[0]].label} on {self.pools[pair[1]].name}"
+        return self._name(seen.request, *pair)
+
+    def _name(self, request: Request, alt: int, pool: int) -> str:
+        return f"{request.targets[alt].label} on {self.pools[pool].name}"
 
     def _request(self, one: RecordedJob) -> Request | None:
         het = one.record.het
@@ -262,7 +268,7 @@ class Look:
             index = next(alike, None)
         if index is None or record.alt >= len(request.targets):
             return None
-        place = f"{request.targets[record.alt].label} on {self.pools[index].name}"
+        place = self._name(request, record.alt, index)
         return None if self._is_bad(who_of(one.job), place) else (record.alt, index)
 
     def _own_wait(self, seen: Seen, terms: Any) -> float | None:
@@ -272,11 +278,29 @@ class Look:
             return None
         return self.crowd.own_wait(seen.here[1], start)
 
-    def _reachable(self, one: RecordedJob, request: Request, here: Pair | None) -> Any:
+    def _reachable(self, one: RecordedJob, request: Request) -> Any:
         """Which pairs a move leads to: Slurm can make it, it changes something, it is not known to fail."""
         job, record = one.job, one.record
-        mask = np.zeros((len(request.targets), len(self.pools)), dtype=bool)
+        key = (record.het, record.pins, record.alt, job.gres, job.gres_per_job, job.partition)
+        of_job = (*key, job.mem_mb_per_node, job.array_job_id is not None)
+        mask = self._masks.get(of_job)
+        if mask is None:
+            mask = self._masks[of_job] = self._opened(one, request)
         who = who_of(job)
+        bad = [
+            (alt, i)
+            for alt, i in (np.argwhere(mask).tolist() if self._has_bad(who) else ())
+            if self._is_bad(who, self._name(request, alt, i))
+        ]
+        if bad:
+            mask = mask.copy()
+            mask[tuple(zip(*bad, strict=True))] = False
+        return mask
+
+    def _opened(self, one: RecordedJob, request: Request) -> Any:
+        """The same for all jobs that ask for the same and have the same."""
+        job, record = one.job, one.record
+        mask = np.zeros((len(request.targets), len(self.pools)), dtype=bool)
         for alt, target in enumerate(request.targets):
             for i, pool in enumerate(self.pools):
                 if pool.kind != target.kind or target.type not in ("", pool.type):
@@ -284,10 +308,8 @@ class Look:
                 want = wanted_gres(request, record.pins, alt, pool.kind, pool.type, job)
                 if pool.partition == job.partition and alt == record.alt and want == job.gres:
                     continue  # the same request: Slurm may start it there already
-                mask[alt, i] = (
-                    self._is_open(job, want, pool.partition)
-                    and self._keeps_memory(one, request, alt, pool)
-                    and not self._is_bad(who, f"{target.label} on {pool.name}")
+                mask[alt, i] = self._is_open(job, want, pool.partition) and self._keeps_memory(
+                    one, request, alt, pool
                 )
         return mask
 
