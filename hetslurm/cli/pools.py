@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import exp
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -116,6 +117,8 @@ def render(report: dict[str, Any]) -> None:
         say(f"prices in {report['snapshot']['currency']} per hour  ? default, nobody knows")
         for line in _shadow_lines(report["controller"], report["snapshot"], time.time()):
             say(line)
+        for line in wait_lines(report["controller"]):
+            say(line)
 
 
 def _snapshot_line(snapshot: dict[str, Any]) -> str:
@@ -167,6 +170,21 @@ def _shadow_lines(status: dict[str, Any] | None, snapshot: dict[str, Any], now: 
     if shadow["error"]:
         lines.append(f"scarce: the newest solve gave none: {shadow['error']}")
     return lines
+
+
+def wait_lines(status: dict[str, Any] | None) -> list[str]:
+    """How far estimated waits came true, for people; nothing before the first did."""
+    waits = (status or {}).get("waits") or {}
+    if not waits.get("n"):
+        return []
+    line = (
+        f"waits: off by a factor of {exp(waits['error']):.2f} in the median of the last {waits['n']}, "
+        f"{waits['within_2']:.0%} within 2"
+    )
+    if waits["both_n"]:
+        ours, theirs = exp(waits["both_error"]), exp(waits["slurm_error"])
+        line += f"; of the {waits['both_n']} that Slurm foresaw too: {ours:.2f}, squeue --start {theirs:.2f}"
+    return [line]
 
 
 def _plugin_lines(plugin: dict[str, Any] | None) -> list[str]:

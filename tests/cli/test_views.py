@@ -12,14 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from hetslurm.cli.app import build, main
+from hetslurm.cli.pools import wait_lines
 from hetslurm.clock import FixedClock
 from hetslurm.cluster import Cluster, Gres, Node, Partition, QueuedJob
 from hetslurm.config import SiteFile
 from hetslurm.controller.loop import Controller
+from hetslurm.controller.waits import WaitFacts, wait_status
 from hetslurm.daemon.log import Log
 from hetslurm.daemon.notify import Notifier
 from hetslurm.daemon.stop import Stop
 from hetslurm.errors import ConfigError, HetslurmError, SlurmRefused
+from hetslurm.estimates.calibration import Waited, wait_error
 from hetslurm.slurm.fake import FakeSlurm
 
 runner = CliRunner()
@@ -301,3 +304,15 @@ def test_every_command_has_its_place() -> None:
     output = runner.invoke(build(), ["--help"]).output
     for command in ("sandbox", "demo", "pools", "explain", "check", "controller"):
         assert command in output
+
+
+def test_pools_says_how_far_estimated_waits_came_true_beside_slurm_s_own() -> None:
+    waits = [Waited("gpu", 0.0, 100.0, 100.0, 200.0, slurm_s=800.0), Waited("gpu", 0.0, 50.0, 50.0, 50.0)]
+    facts = WaitFacts(wait_error(waits), {"gpu": wait_error(waits)}, {"gpu": 1.0})
+    (line,) = wait_lines({"waits": wait_status(facts)})
+    assert line == (
+        "waits: off by a factor of 1.41 in the median of the last 2, 100% within 2; "
+        "of the 1 that Slurm foresaw too: 2.00, squeue --start 4.00"
+    )
+    assert wait_lines({"waits": wait_status(WaitFacts())}) == []
+    assert wait_lines(None) == []

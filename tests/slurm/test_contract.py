@@ -257,11 +257,15 @@ def test_a_job_too_long_to_end_before_maintenance_is_estimated_to_start_after_it
         assert cluster.read_at + starts[long] == pytest.approx(reservation.end_at, abs=1.0)
         told = next(job.start_at for job in cluster.jobs if job.job_id == long)
         assert told == pytest.approx(reservation.end_at, abs=5.0)
+        # What the queue says of a pending job's start is what `squeue --start` says.
+        start = ["squeue", "--start", "-h", "-j", str(long), "-o", "%S"]
+        said = contract_sandbox.run(start, env={"SLURM_TIME_FORMAT": "%s"}).stdout.strip()
+        assert float(said) == pytest.approx(told, abs=5.0)
         # A limit that ends before it starts at once, here and there.
-        pools = {pool.name: pool for pool in estimate_waits(derive_pools(cluster, Site()), cluster)}
         short = contract_sandbox.submit(SCRIPT, "-t", "5", *common)
-        at_once = [5 * 60.0] * WAIT_LENGTHS
-        pools = {p.name: p for p in estimate_waits(tuple(pools.values()), cluster, lengths_s=at_once)}
+        lengths_s = [5 * 60.0] * WAIT_LENGTHS
+        waits = estimate_waits(derive_pools(cluster, Site()), cluster, lengths_s=lengths_s)
+        pools = {pool.name: pool for pool in waits}
         assert pools["gpu"].wait_s[-1] == 0.0
         _until(real_adapter, lambda jobs: jobs[short].state == "RUNNING")
     finally:
@@ -269,7 +273,7 @@ def test_a_job_too_long_to_end_before_maintenance_is_estimated_to_start_after_it
         contract_sandbox.run(["scontrol", "delete", "reservation", "keep"], check=False)
 
 
-def _until(adapter: CommandAdapter, test: Callable[[dict[int, QueuedJob]], bool]) -> Cluster:
+def _until(adapter: SlurmAdapter, test: Callable[[dict[int, QueuedJob]], bool]) -> Cluster:
     """The cluster as soon as its jobs are so; what never happens fails after a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
