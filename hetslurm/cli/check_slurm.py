@@ -79,7 +79,8 @@ def _read(path: str, site: Site) -> tuple[Cluster, dict[str, str]]:
     from hetslurm.slurm.run import run_slurm  # noqa: PLC0415
 
     if Path(path).is_file():
-        return read_conf(Path(path), tuple(installed_version()))
+        version = installed_version()
+        return read_conf(Path(path), (version.major, version.minor, version.micro))
     cluster = choose_adapter(site.adapter).read_cluster()
     text = run_slurm(("scontrol", "show", "config"), deadline_s=30.0).decode("utf-8", "replace")
     return cluster, {key.lower(): value.strip() for key, value in _SETTING.findall(text)}

@@ -70,6 +70,7 @@ class Lives:
         if last is None:
             last = self._last[key] = What.SUBMITTED
             yield from _begun(key, one)
+        yield from self._moved_by_money(key, one)
         if job.state in RUNNING_STATES and last is not What.STARTED:
             self._last[key] = What.STARTED
             more = {"nodes": list(job.node_names), **_place(record)}
@@ -78,6 +79,19 @@ class Lives:
             self._last[key] = What.REQUEUED
             why = f"Slurm has it waiting again: {job.reason or 'no reason'}"
             yield self._event(key, one, self._clock.now(), What.REQUEUED, why)
+
+    def _moved_by_money(self, key: JobKey, one: RecordedJob) -> Iterator[Event]:
+        """Burst writes the reservation of a job that leaves into its record, and takes it out again."""
+        before = self._seen.get(key)
+        if before is None or before.record.res == one.record.res:
+            return
+        facts = {**_place(one.record), "res": one.record.res}
+        if one.record.res is not None:
+            why = f"its money is set aside: reservation {one.record.res}"
+            yield self._event(key, one, self._clock.now(), What.SPILLED, why, facts)
+        else:
+            why = one.record.why or f"reservation {before.record.res} is let go of"
+            yield self._event(key, one, self._clock.now(), What.CAME_HOME, why, _place(one.record))
 
     def _from_runs(self, here: set[JobKey]) -> Iterator[Event]:
         """The ends, and the lives, of jobs that came and went between two cycles."""

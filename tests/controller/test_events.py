@@ -128,6 +128,17 @@ def test_a_controller_that_starts_again_goes_on_where_the_last_one_stopped(stage
     assert stage.path(17) == ["submitted", "placed", "started", "finished"]
 
 
+def test_a_job_that_leaves_for_the_cloud_and_comes_home_says_so(stage: Stage) -> None:
+    spilled = RECORD.replace('"pins"', '"res":5,"pins"')
+    stage.see(job())
+    stage.see(job(admin_comment=spilled))
+    stage.see(job(admin_comment=spilled))
+    stage.see(job())
+    path = read_path(stage.root, 17)
+    assert [event.what for event in path[2:]] == [What.SPILLED, What.CAME_HOME]
+    assert path[2].facts["res"] == 5
+
+
 def test_an_id_that_slurm_gives_away_again_is_another_life(stage: Stage) -> None:
     stage.see(job())
     stage.queue.known[17] = ended()

@@ -28,6 +28,7 @@ from hetslurm.controller.event import Event, What
 from hetslurm.controller.events import EventLog
 from hetslurm.controller.tracing import MISSING, Tracing, trace_id
 from hetslurm.daemon.log import Log
+from hetslurm.sandbox import Sandbox
 
 NOW = 1_000_000.0
 KEY = JobKey(17, int(NOW))
@@ -236,6 +237,35 @@ def test_without_the_extra_an_endpoint_is_an_error_that_says_what_to_do(
     config = tmp_path / "hetslurm.toml"
     config.write_text('[trace]\nendpoint = "http://127.0.0.1:4318/v1/traces"\n')
     assert "hetslurm[trace]" in check_file(str(config))[0][0].message
+
+
+@pytest.mark.slurm
+def test_a_job_on_a_real_slurm_has_its_path_and_its_trace(
+    receiver: Receiver, make_sandbox: Callable[..., Sandbox]
+) -> None:
+    toml = f'[trace]\nendpoint = "{receiver.endpoint}"\n'
+    sandbox = make_sandbox(nodes="cpu=1,gpu:a100=1", config_toml=toml)
+    script = "#!/bin/sh\n#HET app=align\n#HET target=cpu cpus=1 mem=100M time=5\nsleep 3\nexit 3\n"
+    job_id = sandbox.submit(script, "-o", "/dev/null")
+    sandbox.wait_job(job_id)
+    with receiver.came:
+        assert receiver.came.wait_for(lambda: any(s.name == "job" for s in receiver.spans), timeout=60)
+    spans = {span.name: span for span in receiver.spans}
+    assert {"submitted", "placed", "started", "finished", "job"} <= set(spans)
+    told = _attributes(spans["job"].attributes)
+    assert (told["hetslurm.job_id"], told["hetslurm.app"], told["hetslurm.target"]) == (
+        job_id,
+        "align",
+        "cpu",
+    )
+    assert spans["job"].status.message == "FAILED"
+    report = json.loads(
+        sandbox.run([sys.executable, "-P", "-m", "hetslurm", "explain", str(job_id), "--json"]).stdout
+    )
+    path = report["path"]
+    assert [step["what"] for step in path] == ["submitted", "placed", "started", "finished"]
+    assert path[2]["facts"]["nodes"] == ["cpu1"]
+    assert [step["at"] for step in path] == sorted(step["at"] for step in path)
 
 
 def _until(holds: Callable[[], bool]) -> None:
