@@ -21,7 +21,7 @@ from hetslurm.slurm.ended_text import (
     utc_time,
 )
 from hetslurm.slurm.job_text import DETAIL_COLUMNS, QUEUE_COLUMNS, Columns, detail_of_row, job_of_row
-from hetslurm.slurm.node_text import parse_node, parse_nodes
+from hetslurm.slurm.node_text import parse_node, parse_nodes, without_old_words
 from hetslurm.slurm.partition_text import Settings, parse_partitions, parse_settings
 from hetslurm.slurm.protocol import JobDetail, JobUpdate, PowerDown
 from hetslurm.slurm.reservation_text import parse_reservations
@@ -64,6 +64,7 @@ class CommandAdapter:
     assoc_refresh_s: float = 60.0
     clock: Clock = field(default_factory=SystemClock)
     _slow: _Slow | None = None
+    _version: SlurmVersion | None = None
     _groups: dict[str, frozenset[int]] = field(default_factory=dict)
     _groups_at: float = float("-inf")
 
@@ -75,7 +76,12 @@ class CommandAdapter:
 
     def read_all_nodes(self) -> Iterable[Node]:
         """Every node that is no template."""
-        return parse_nodes(self._text("scontrol", "-a", "-d", "-o", "show", "node"))
+        return self._as_they_are(parse_nodes(self._text("scontrol", "-a", "-d", "-o", "show", "node")))
+
+    def _as_they_are(self, nodes: Iterable[Node]) -> list[Node]:
+        if self._version is None:
+            self._version = self.installed_version()
+        return [without_old_words(node, self._version) for node in nodes]
 
     def read_rest(self) -> Cluster:
         """The cluster without its nodes and jobs."""
@@ -168,7 +174,7 @@ class CommandAdapter:
         node = parse_node(text, name)
         if node is None:
             raise SlurmRefused(f"Invalid node name specified: {name}")
-        return node
+        return self._as_they_are([node])[0]
 
     def read_nodes(self, names: Sequence[str]) -> tuple[Node, ...]:
         """See SlurmAdapter."""
@@ -176,7 +182,7 @@ class CommandAdapter:
             text = self._text("scontrol", "-a", "-d", "-o", "show", "node", ",".join(names))
         except SlurmRefused as refused:  # it says which on standard output
             raise SlurmRefused(f"Invalid node name specified among {len(names)} ({refused})") from refused
-        nodes = {node.name: node for node in parse_nodes(text)}
+        nodes = {node.name: node for node in self._as_they_are(parse_nodes(text))}
         if missing := sorted(set(names) - nodes.keys()):
             raise SlurmRefused(f"Invalid node name specified: {missing[0]}")
         return tuple(nodes[name] for name in names)

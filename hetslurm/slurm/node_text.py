@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hetslurm.cluster import Node
 from hetslurm.slurm.gres import parse_gres
+from hetslurm.slurm.version import SlurmVersion
 
 _NAME = re.compile(r"NodeName=(\S+)")
 _KEYS: tuple[str, ...] = (
@@ -25,6 +27,25 @@ _FIELD = re.compile(rf" ({'|'.join(_KEYS)})=(\S*)")
 _REASON = re.compile(
     r" Reason=(.*?)(?: \[(?P<by>[^\s\]]+)@(?P<at>[^\]]*)\])?"
     r"(?: (?:Comment|Extra|InstanceId|ReservationName)=.*)?$"
+)
+# Releases that take the reason of a drain away with it, as measured.
+OLDEST_CLEAN, NEXT_CLEAN = (22, 5), (26, 5)
+# States that a reason explains: out of use, or powered up and down, which keeps it for the node's return.
+_REASON_COUNTS = frozenset(
+    {
+        "DRAIN",
+        "DRAINED",
+        "DRAINING",
+        "DOWN",
+        "ERROR",
+        "FAIL",
+        "FAILED",
+        "FAILING",
+        "MAINT",
+        "MAINTENANCE",
+        "UNKNOWN",
+    }
+    | {"POWERED_DOWN", "POWERING_UP", "POWER_UP", "POWERING_DOWN", "POWER_DOWN", "POWER_DRAIN"}
 )
 _MARKS = {
     "*": "NOT_RESPONDING",
@@ -84,6 +105,17 @@ def parse_nodes(text: str) -> Iterator[Node]:
             reason_at=_unix_s(reason["at"]) if reason else None,
             weight=int(fields.get("Weight", 1)),
         )
+
+
+def without_old_words(node: Node, version: SlurmVersion) -> Node:
+    """The node without a reason that is over.
+
+    When a drain is taken back, 22.05 and 26.05 take its reason away; 24.11 leaves it for good, whatever
+    `Reason=` says. Between those releases, the words on a node that is not out of use are nobody's.
+    """
+    if not node.reason or not OLDEST_CLEAN < version[:2] < NEXT_CLEAN or node.state & _REASON_COUNTS:
+        return node
+    return replace(node, reason="", reason_by="", reason_at=None)
 
 
 def parse_node(text: str, name: str) -> Node | None:

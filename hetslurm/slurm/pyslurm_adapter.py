@@ -90,7 +90,7 @@ class PyslurmAdapter(CommandAdapter):
             nodes = [translate_node(node) for node in self.pyslurm.Nodes.load().values()]
         except self.pyslurm.RPCError as cause:
             raise SlurmUnavailable(f"pyslurm: {cause}") from cause
-        return [node for node in nodes if "FUTURE" not in node.state]
+        return self._as_they_are(node for node in nodes if "FUTURE" not in node.state)
 
 
 def translate_node(node: Any) -> Node:

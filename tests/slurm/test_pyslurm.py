@@ -14,6 +14,7 @@ import pytest
 from hetslurm.cluster import Cluster, Gres, QueuedJob
 from hetslurm.errors import SlurmError, SlurmUnavailable
 from hetslurm.slurm.pyslurm_adapter import PyslurmAdapter, check_release, translate_node
+from hetslurm.slurm.version import SlurmVersion
 
 
 class RPCError(Exception):
@@ -45,6 +46,9 @@ def _node(**more: object) -> SimpleNamespace:
 
 class _Commands(PyslurmAdapter):
     """What is not pyslurm's: one job that holds the node's FPGA."""
+
+    def installed_version(self) -> SlurmVersion:
+        return SlurmVersion(25, 11, 0)
 
     def read_rest(self) -> Cluster:
         return Cluster("c", (25, 11, 0), 1.0, (), (), ())

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hetslurm.cluster import UNLIMITED, Association, Gres, PriorityRules, Reservation
+from hetslurm.cluster import UNLIMITED, Association, Gres, Node, PriorityRules, Reservation
 from hetslurm.errors import SlurmError
 from hetslurm.slurm.accounting_text import parse_associations
 from hetslurm.slurm.controller_text import parse_site_factors
 from hetslurm.slurm.job_text import QUEUE_COLUMNS, WIDEST, Columns, job_of_row
-from hetslurm.slurm.node_text import parse_nodes, parse_state
+from hetslurm.slurm.node_text import parse_nodes, parse_state, without_old_words
 from hetslurm.slurm.partition_text import parse_partitions, parse_settings
 from hetslurm.slurm.record import parse_record
 from hetslurm.slurm.reservation_text import parse_reservations
-from hetslurm.slurm.version import parse_version
+from hetslurm.slurm.version import SlurmVersion, parse_version
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -202,3 +203,16 @@ def test_how_priorities_are_made_is_read() -> None:
 
 def test_site_factors_are_read_by_job() -> None:
     assert parse_site_factors("17 900\n18 0\n18 0\n20_3 5\n") == {17: 900, 18: 0}
+
+
+def test_the_reason_of_a_drain_that_is_over_is_nobody_s_where_slurm_leaves_it() -> None:
+    node = Node("n1", 1, 1, frozenset({"IDLE"}), reason="bad disk", reason_by="ann", reason_at=1.0)
+    drained = replace(node, state=frozenset({"IDLE", "DRAIN"}))
+    wiped = replace(node, state=frozenset({"IDLE", "POWERING_UP"}))
+    assert without_old_words(node, SlurmVersion(24, 11, 5)) == replace(
+        node, reason="", reason_by="", reason_at=None
+    )
+    assert without_old_words(drained, SlurmVersion(24, 11, 5)) == drained
+    assert without_old_words(wiped, SlurmVersion(24, 11, 5)) == wiped
+    assert without_old_words(node, SlurmVersion(22, 5, 8)) == node
+    assert without_old_words(node, SlurmVersion(26, 5, 5)) == node

@@ -32,7 +32,8 @@ if [ "$(cat "$root.made" 2>/dev/null)" = "$wanted" ] && [ -x "$root/bin/sh" ]; t
 	exit 0
 fi
 
-"$tools/../install-packages.sh" mmdebstrap >&2
+# Several chroots may be made at once, but apt works for one.
+flock "$matrix/.lock-apt" "$tools/../install-packages.sh" mmdebstrap >&2 9>&-
 # The mirror of this machine's own release, if it is a Debian.
 mirror=$(. /etc/os-release && [ "$ID" = debian ] && apt-get indextargets --format '$(RELEASE) $(REPO_URI)' \
 	'Created-By: Packages' | awk -v own="${VERSION_CODENAME:-}" '$1 == own { print $2; exit }') || mirror=
