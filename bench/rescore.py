@@ -82,7 +82,7 @@ def _gains(rescored: Rescored) -> int:
 
 
 def _ms(work: Callable[[], Any], rounds: int = ROUNDS) -> float:
-    """Milliseconds of this thread's core, the fastest of so many rounds: what others run beside is not ours."""
+    """Milliseconds of processor time of this thread, the fastest of so many rounds."""
     times = []
     for _ in range(rounds):
         started = time.thread_time()

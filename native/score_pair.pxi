@@ -66,6 +66,8 @@ cdef het_run run_of(const het_view *view, const het_job *job, const het_alt *alt
     trust = view.est.trust[row]
     if trust < 1.0 and declared > 0.0 and seconds > 0.0:
         seconds = exp(trust * log(seconds) + (1.0 - trust) * log(declared))
+    if alt.limit_min > 0 and seconds > 60.0 * alt.limit_min:
+        seconds = 60.0 * alt.limit_min  # Slurm ends it there
     run.seconds = seconds if seconds < HET_FOREVER else HET_FOREVER
     run.spread = view.est.spread[row]
     run.source = view.est.source[row]

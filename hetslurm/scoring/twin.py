@@ -64,6 +64,8 @@ def reference_run(tables: Tables, job: Record, alt: Record, type_hash: int) -> t
     seconds = min(seconds, FOREVER)
     if trust < 1 and declared > 0 and seconds > 0:
         seconds = math.exp(trust * math.log(seconds) + (1.0 - trust) * math.log(declared))
+    if alt["limit_min"] > 0:
+        seconds = min(seconds, 60.0 * int(alt["limit_min"]))  # Slurm ends it there
     return min(seconds, FOREVER), float(est["spread"][row]), int(est["source"][row])
 
 

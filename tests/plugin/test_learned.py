@@ -50,9 +50,9 @@ def test_the_size_of_a_class_is_what_the_command_line_makes_of_the_target(slurmc
     ("speed", "estimate_s", "limit", "run_s"),
     [
         (1.0, 600.0, "40", 600),  # shorter than declared: the limit stays
-        (1.0, 6000.0, "40", 6000),  # an estimate is no licence to run longer
+        (1.0, 6000.0, "40", 2400),  # an estimate is no licence to run longer: Slurm ends it there
         (0.5, 600.0, "80", 1200),  # what was declared takes twice as long here
-        (0.5, 6000.0, "200", 12000),
+        (0.5, 6000.0, "80", 4800),
         (2.0, 600.0, "40", 300),
     ],
 )
