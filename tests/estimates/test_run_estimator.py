@@ -144,3 +144,12 @@ def test_the_90_percent_quantile_covers_nine_of_ten() -> None:
             covered += seconds <= estimator.estimate(question).q90_s
         estimator.learn(run(seconds, n))
     assert 0.86 < covered / 500 < 0.94
+
+
+def test_a_full_table_leaves_a_quarter_to_users() -> None:
+    estimator = RunEstimator()
+    for n in range(200):
+        estimator.learn(run(100.0, n, app=f"app{n}", user=f"user{n}"))
+    rows = estimator.table([GPU], 1e9, max_rows=40)
+    assert len(rows) == 40
+    assert sum(bool(row.app) for row in rows) == 30

@@ -47,8 +47,8 @@ class DeviceRatios:
         gain = prior @ precision
         mean = self.device + np.einsum("aij,aj->ai", gain, residual)
         away = np.eye(len(self.device)) - gain
-        spread = np.einsum("aij,ji->ai", away, prior)
-        ratio = np.einsum("aij,jk,aik->ai", away, self.device_cov, away)
+        spread = (away * prior.T).sum(axis=2)
+        ratio = ((away @ self.device_cov) * away).sum(axis=2)
         return mean, np.maximum(spread + ratio, 0.0)
 
     def fill(self, times: Matrix, noise: Matrix) -> tuple[Matrix, Matrix]:
@@ -117,17 +117,16 @@ def fit(times: Matrix, noise: Matrix) -> DeviceRatios:
     cov: Matrix = np.eye(devices) * DEVICE_SD**2
     for _ in range(ROUNDS):
         precision = _precisions(scatter, seen, noise)
-        cov = np.asarray(np.linalg.inv(shrink + np.einsum("a,aij->ij", weight, precision)), dtype=np.float64)
-        device = cov @ np.einsum("a,aij,aj->i", weight, precision, values)
+        weighed = np.tensordot(weight, precision, axes=1)
+        cov = np.asarray(np.linalg.inv(shrink + weighed), dtype=np.float64)
+        device = cov @ (weight @ np.einsum("aij,aj->ai", precision, values))
         residual = np.where(seen, values - device, 0.0)
         pulled = np.einsum("aij,aj->ai", precision, residual)
         distance = np.einsum("ai,ai->a", residual, pulled)
         weight = (FREEDOM + seen.sum(axis=1) - 1.0) / (FREEDOM + distance)
         odd = pulled @ scatter
-        left = scatter - np.einsum("ij,ajk,kl->ail", scatter, precision, scatter)
-        scatter = (prior_n * prior + np.einsum("a,ai,aj->ij", weight, odd, odd) + left.sum(axis=0)) / (
-            prior_n + len(rows)
-        )
+        left = len(rows) * scatter - scatter @ precision.sum(axis=0) @ scatter
+        scatter = (prior_n * prior + (odd.T * weight) @ odd + left) / (prior_n + len(rows))
     return DeviceRatios(device, cov, scatter)
 
 

@@ -17,6 +17,8 @@ from hetslurm.runs import Ending, Run
 # What a job without any estimate is taken to run, as in the kernel.
 DEFAULT_S = 3600.0
 MAX_ROWS = 20_000
+# Of a full table, this share of the rows is left to users.
+USERS_SHARE = 0.25
 _TELLING = frozenset({Ending.COMPLETED, Ending.TIMEOUT})
 
 
@@ -82,7 +84,7 @@ class RunEstimator:
         history gives the same table. `now` is Unix seconds.
         """
         devices = sorted(set(device_classes))
-        rows = self._app_rows(devices, max_rows)
+        rows = self._app_rows(devices, max_rows - int(max_rows * USERS_SHARE))
         rows += islice(self._users.rows(set(devices), now), max_rows - len(rows))
         return sorted(rows, key=lambda row: (row.app, row.user, row.kind, row.type, row.units, row.limit_min))
 
