@@ -71,10 +71,14 @@ class NodeWatch:
             self.board.take(self._receiver.drain())
         now = self._clock.now()
         nodes = {node.name: node for node in cluster.nodes}
+        dummies = dummies_of(cluster, site)
 
         def declared(name: str, kind: str) -> int:
             node = nodes.get(name)
-            return 0 if node is None else sum(gres.count for gres in node.gres if gres.name == kind)
+            if node is None:
+                return 0
+            real = (g for g in node.gres if g.name == kind and (name, g.name, g.type) not in dummies)
+            return sum(gres.count for gres in real)
 
         return judge(
             self.board,
@@ -178,3 +182,20 @@ class NodeWatch:
         # What was silent meanwhile is no sign of sickness.
         self._memory.listening_since = self._clock.now()
         self._log.info("listening for nodes", endpoint=wanted.listen, port=receiver.port)
+
+
+def dummies_of(cluster: Cluster, site: Site) -> frozenset[tuple[str, str, str]]:
+    """(node, GRES, type) of what the site calls dummies: no probe finds them, and none is missed."""
+    called = {facts.partition for facts in site.pools if facts.dummy}
+    if not called:
+        return frozenset()
+    nodes = {node.name: node for node in cluster.nodes}
+    return frozenset(
+        (name, gres.name, gres.type)
+        for partition in cluster.partitions
+        if partition.name in called
+        for name in partition.nodes
+        if name in nodes
+        for gres in nodes[name].gres
+        if site.is_dummy(partition.name, gres.name, gres.type)
+    )

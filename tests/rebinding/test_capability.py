@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from hetslurm.cluster import Cluster, Gres, Node, Partition, QueuedJob
+from hetslurm.controller.node_watch import dummies_of
 from hetslurm.inventory import derive_pools
 from hetslurm.rebinding.capability import Holding, Moves, Route, Way, measured_as, read_moves
 from hetslurm.site import PoolFacts, Site
@@ -169,3 +170,13 @@ def test_gres_that_should_be_gone_is_a_difference() -> None:
     assert any("still with gpu" in line for line in differences(JobUpdate("p", U250), job))
     assert differences(JobUpdate("p", A100), job) == []
     assert differences(JobUpdate("p"), job) == []
+
+
+def test_no_probe_is_expected_to_find_a_dummy() -> None:
+    there = cluster(V22, cpu=(*A100, *U250), gpu=(*A100, *U250))
+    assert dummies_of(there, DUMMY_SITE) == {
+        ("cpu1", "gpu", "a100"),
+        ("cpu1", "fpga", "u250"),
+        ("gpu1", "fpga", "u250"),
+    }
+    assert dummies_of(there, Site()) == frozenset()
