@@ -1,4 +1,4 @@
-"""Every move on a site as Slurm's manual would have it, without fillers and dummies: made, or known to be closed."""
+"""Every move on a site without fillers and dummies: made, or known to be closed on this release."""
 
 from __future__ import annotations
 
