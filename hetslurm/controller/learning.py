@@ -1,12 +1,13 @@
 """Learns from the runs that end, in a thread of its own: the history, the run estimator, the table it gives.
 
 The cycle hands over what it saw and takes the newest table; it waits for neither Slurm, nor disk, nor
-estimator. At the start all runs of the store are learnt again, at half a core at most.
+estimator. At the start the last runs of the store are learnt again, and then, between looks at Slurm, all of
+them; half of the time is left to the cycle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -27,6 +28,9 @@ from hetslurm.site import Site
 from hetslurm.slurm.protocol import SlurmAdapter
 
 _CHUNK = 250
+# Estimates are there once the last runs are learnt; they are what counts most. All follow, a slice a look.
+LAST_RUNS = 20_000
+_SLICE_S = 1.0
 _STOP_S = 5.0
 # A new table at most so often, and not more than a tenth of the time.
 TABLE_EVERY_S = 2.0
@@ -64,7 +68,10 @@ class Learning:
         self._store: HistoryStore | None = None
         self._feed: RunFeed | None = None
         self._estimator: RunEstimator | None = None
+        self._fuller: tuple[RunEstimator, Iterator[Run]] | None = None
         self._classes: frozenset[tuple[str, str]] = frozenset()
+        self._meanwhile: dict[tuple[int, float], Run] = {}
+        self._begun_at = 0.0
         self._stale = False
         self._table_at = float("-inf")
         self._table_took_s = 0.0
@@ -123,13 +130,16 @@ class Learning:
         store.keep_runs, store.keep_days = look.keep_runs, look.keep_days
         self.facts = replace(self.facts, source=look.source, stored=store.count)
         if store.was_cut() or self._estimator is None:
-            self._replay(store)
+            self._begin(store)
         if self._estimator is None:
             return  # stopped on the way
+        self._go_on()
         try:
             new = feed.read(look)
             for run in new:
                 self._estimator.learn(run)
+                if self._fuller is not None:
+                    self._meanwhile[run.job_id, run.submit_at] = run
             if new:
                 for listener in self.listeners:
                     listener(new)
@@ -139,7 +149,7 @@ class Learning:
             self.facts = replace(
                 self.facts,
                 stored=store.count,
-                learnt=self._estimator.learnt,
+                learnt=(self._fuller[0] if self._fuller else self._estimator).learnt,
                 lost=feed.lost,
                 read_at=feed.read_at,
                 read_until=store.read_until(),
@@ -159,26 +169,52 @@ class Learning:
     def _let_go(self) -> None:
         if self._store is not None:
             self._store.close()
-        self._store = self._feed = None
+        self._store = self._feed = self._fuller = None
 
-    def _replay(self, store: HistoryStore) -> None:
-        """Learn all that is stored, as it ended. Half of the time is left to the cycle."""
+    def _begin(self, store: HistoryStore) -> None:
+        """Learn the last runs; all that are stored are learnt by another one, which takes over in the end."""
+        self._estimator, self._fuller, self._meanwhile = None, None, {}
         estimator = RunEstimator()
-        self._estimator = None
-        begun = step = self._clock.monotonic()
-        count = 0
-        for run in store.runs():
-            estimator.learn(run)
-            count += 1
-            if count % _CHUNK == 0:
-                if self._stop.wait(min(1.0, max(0.0, self._clock.monotonic() - step))):
-                    return
-                step = self._clock.monotonic()
-                self.facts = replace(self.facts, learnt=count, ready=False)
+        self.facts = replace(self.facts, ready=False)
+        self._begun_at = self._clock.monotonic()
+        if not self._learn_some(estimator, store.runs(last=LAST_RUNS), None):
+            return
         self._estimator = estimator
         self._stale = True
+        if store.count > LAST_RUNS:
+            self._fuller, self._meanwhile = (RunEstimator(), store.runs()), {}
+        else:
+            self._is_ready(estimator)
+
+    def _go_on(self) -> None:
+        """A slice of all that is stored. What is stored meanwhile comes at the end, once."""
+        if self._fuller is None:
+            return
+        estimator, runs = self._fuller
+        if self._learn_some(estimator, runs, self._clock.monotonic() + _SLICE_S):
+            for run in self._meanwhile.values():
+                estimator.learn(run)
+            self._estimator, self._fuller = estimator, None
+            self._stale = True
+            self._is_ready(estimator)
+
+    def _is_ready(self, estimator: RunEstimator) -> None:
         self.facts = replace(self.facts, ready=True)
-        self._log.info("history learnt", runs=count, seconds=round(self._clock.monotonic() - begun, 3))
+        seconds = round(self._clock.monotonic() - self._begun_at, 3)
+        self._log.info("history learnt", runs=estimator.learnt + estimator.passed_over, seconds=seconds)
+
+    def _learn_some(self, estimator: RunEstimator, runs: Iterator[Run], until: float | None) -> bool:
+        """Learn, and rest as long, `until` (monotonic seconds) or the end of `runs`: then True."""
+        step = self._clock.monotonic()
+        for count, run in enumerate(runs, start=1):
+            if (run.job_id, run.submit_at) not in self._meanwhile:
+                estimator.learn(run)
+            if count % _CHUNK == 0:
+                now = self._clock.monotonic()
+                if self._stop.wait(min(1.0, max(0.0, now - step))) or (until is not None and now >= until):
+                    return False
+                step = self._clock.monotonic()
+        return True
 
     def _publish(self, look: Look) -> None:
         """A new table, where something changed."""

@@ -81,10 +81,15 @@ class HistoryStore:
         self._count = count
         return known
 
-    def runs(self) -> Iterator[Run]:
-        """All of them, in the order in which they ended."""
+    def runs(self, last: int | None = None) -> Iterator[Run]:
+        """All of them, or those that ended `last`, in the order in which they ended."""
         with telling(self.path):
-            yield from runs_in(self._db, Which())
+            since = None
+            if last is not None and last < self._count:
+                since = self._db.execute(
+                    "SELECT end_at FROM run ORDER BY end_at DESC LIMIT 1 OFFSET ?", (last - 1,)
+                ).fetchone()[0]
+            yield from runs_in(self._db, Which(since=since))
 
     def read_until(self) -> float | None:
         """Up to when (Unix seconds) slurmdbd was read; None: never."""

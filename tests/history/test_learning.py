@@ -14,6 +14,7 @@ import pytest
 
 from hetslurm.clock import SystemClock
 from hetslurm.cluster import Cluster, Gres, Node, Partition
+from hetslurm.controller import learning as learning_module
 from hetslurm.controller.cycle import plan_cycle
 from hetslurm.controller.learning import TABLE_EVERY_S, Learning, learning_status
 from hetslurm.controller.metrics import learning_metrics
@@ -111,6 +112,31 @@ def test_what_is_stored_is_learnt_at_the_start(room: Room, make_run: MakeRun) ->
     assert row.mean_s == pytest.approx(300, rel=0.1)
     assert (learning.facts.stored, learning.facts.learnt, learning.facts.ready) == (600, 600, True)
     assert room.logged("history learnt")[0]["runs"] == 600
+
+
+def test_the_last_runs_are_learnt_first_and_all_of_them_in_the_end(
+    room: Room, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning_module, "LAST_RUNS", 500)
+    monkeypatch.setattr(learning_module, "_SLICE_S", 0.0)
+    store = HistoryStore(room.folder, keep_runs=5000, keep_days=730)
+    runs = [make_run(n, ended=NOW - 5000 + n, app="old" if n < 1000 else "new") for n in range(1800)]
+    store.add(runs, now=NOW)
+    store.close()
+    learning = room.start()
+    table = room.look()
+    assert of_app(table, "old") is None
+    assert (row := of_app(table, "new")) is not None
+    assert row.n == 500
+    room.slurm.put(job := queued(7_000))
+    room.look()
+    room.slurm.cluster = replace(room.slurm.cluster, jobs=())
+    room.slurm.ended = [ended(job, NOW + 20)]
+    for _ in range(20):
+        table = room.look()
+    assert learning.facts.ready
+    assert [row.n for app in ("old", "new", "align") if (row := of_app(table, app))] == [1000, 800, 1]
+    assert room.logged("history learnt")[0]["runs"] == 1801
 
 
 def test_a_site_that_collects_only_gets_no_estimates(room: Room, make_run: MakeRun) -> None:
