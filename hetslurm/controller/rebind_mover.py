@@ -9,7 +9,6 @@ controller began: by what the job is now, it was moved, or never was, or it is p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 
 from hetslurm.clock import Clock
@@ -79,15 +78,16 @@ class Mover:
         if not way.is_open:
             raise SlurmRefused(f"no way back to {move.before.partition}: {way.why}")
         try:
-            for step in steps(update, way):
-                self.update(move.who, step)
+            requests = steps(update, way)
+            for request in requests:
+                self.update(move.who, request)
             back = self.read(move.who).job
         except SlurmUnavailable:
             raise
         except SlurmError as error:
             self._note("put back", move, why, f"failed: {error}", update)
             return False
-        wrong = [] if back.state != "PENDING" else differences(replace(update, gres=way.gres), back)
+        wrong = [] if back.state != "PENDING" else differences(requests[-1], back)
         self._note("put back", move, why, "; ".join(wrong) or "verified", update)
         return not wrong
 
