@@ -26,7 +26,7 @@ from typing import Any
 from bench.easy import Job, Pool, replay
 from hetslurm.cluster import Cluster, Node, Partition, QueuedJob
 from hetslurm.estimates import plan_waits
-from hetslurm.estimates.calibration import FLOOR_S, KEPT, Waited, correction, log_ratio
+from hetslurm.estimates.calibration import FLOOR_S, KEPT, Waited, earned_correction, log_ratio
 from hetslurm.estimates.runs import RunEstimator, RunQuestion
 from hetslurm.estimates.usage import Usage
 from hetslurm.inventory import derive_pools
@@ -77,7 +77,7 @@ def correct(seen: Sequence[Foreseen]) -> None:
                 estimate = past.by_class[way]
                 ended.append(Waited("", past.at + past.truth_s, estimate, estimate, past.truth_s))
                 known += 1
-            one.corrected[way] = one.by_class[way] * correction(ended)
+            one.corrected[way] = one.by_class[way] * earned_correction(ended)
 
 
 class Watcher:

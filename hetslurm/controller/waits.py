@@ -16,7 +16,7 @@ from hetslurm.controller.decisions import JobKey
 from hetslurm.controller.wait_store import Promise, WaitStore
 from hetslurm.daemon.log import Log
 from hetslurm.errors import HetslurmError
-from hetslurm.estimates.calibration import KEPT, Waited, WaitError, correction, wait_error
+from hetslurm.estimates.calibration import KEPT, Waited, WaitError, earned_correction, wait_error
 from hetslurm.estimates.demand import competes
 
 # Snapshots whose corrections are remembered: a job is seen a cycle or two after the one that placed it.
@@ -135,7 +135,7 @@ class Waits:
         self.facts = WaitFacts(
             wait_error(wait for waits in self._ended.values() for wait in waits),
             {pool: wait_error(waits) for pool, waits in self._ended.items()},
-            {pool: correction(waits) for pool, waits in self._ended.items()},
+            {pool: earned_correction(waits) for pool, waits in self._ended.items()},
         )
 
     def _write(

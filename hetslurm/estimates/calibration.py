@@ -4,6 +4,10 @@ A wait that came to its end says by what the estimate was off; one that was cut 
 or moved elsewhere) says that it would have been longer than that. Both count, as in survival analysis: the
 factor is the median of waited/estimated by Kaplan and Meier (1958), the last waits counting most, drawn
 towards 1 while waits are few.
+
+A correction lags behind what it follows, and can do harm: where estimates get better because runs are learnt,
+say. So it is in force only where it has earned it: where the last waits would have been told better with the
+corrections of their time than without (prequential validation, Dawid 1984).
 """
 
 from __future__ import annotations
@@ -23,6 +27,9 @@ DECAY = 0.98
 # No correction weighs as much as this many waits.
 PRIOR_N = 5.0
 MOST_FACTOR = 4.0
+# Whether corrections would have helped is asked of so many of the last waits; there must be the least.
+JUDGED = 20
+LEAST_JUDGED = 8
 
 
 class Waited(NamedTuple):
@@ -84,6 +91,24 @@ def correction(waits: Sequence[Waited]) -> float:
         return 1.0
     off = _median_survival(sorted(ratios)) * ended / (ended + PRIOR_N)
     return min(max(exp(off), 1.0 / MOST_FACTOR), MOST_FACTOR)
+
+
+def earned_correction(waits: Sequence[Waited]) -> float:
+    """`correction`, or 1 where it would have made the last waits worse than they were estimated without.
+
+    Each is judged by the correction that could be known when it was told, not by today's.
+    """
+    factor = correction(waits)
+    told = [one for one in waits if not one.cut and one.estimated_s > FLOOR_S and one.waited_s > FLOOR_S]
+    if factor == 1.0 or len(told) < LEAST_JUDGED:
+        return 1.0
+    without = corrected = 0.0
+    for one in told[-JUDGED:]:
+        told_at = one.at - one.waited_s
+        then = correction([past for past in waits if past.at <= told_at])
+        without += abs(log_ratio(one.estimated_s, one.waited_s))
+        corrected += abs(log_ratio(one.estimated_s * then, one.waited_s))
+    return factor if corrected < without else 1.0
 
 
 def _median_survival(ratios: Sequence[tuple[float, bool, float]]) -> float:

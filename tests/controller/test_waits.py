@@ -141,9 +141,11 @@ def test_promises_outlive_the_controller(scene: Scene) -> None:
 def test_what_is_compared_is_the_estimate_before_the_correction_of_its_own_snapshot(scene: Scene) -> None:
     """Every job is told 100 s times what is in force when it comes, and waits for 300 s."""
     for n in range(250):
-        told = _job(n, gen=scene.generation, wait_s=100.0 * scene.waits.factors.get("cpu", 1.0))
-        scene.cycle(2, told)
-        scene.cycle(302, _started(told, 300.0))
+        at = 1000.0 * n
+        wait_s = 100.0 * scene.waits.factors.get("cpu", 1.0)
+        told = replace(_job(n, gen=scene.generation, wait_s=wait_s), submit_at=NOW + at)
+        scene.cycle(at + 2, told)
+        scene.cycle(at + 302, _started(told, at + 300.0))
     assert {round(one.estimated_s, 6) for one in scene.ended()} == {100.0}
     assert scene.waits.factors["cpu"] == pytest.approx(3.0, rel=0.12)
 

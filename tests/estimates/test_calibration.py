@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetslurm.estimates.calibration import MOST_FACTOR, Waited, correction, wait_error
+from hetslurm.estimates.calibration import MOST_FACTOR, Waited, correction, earned_correction, wait_error
 
 
 def _wait(estimated_s: float, waited_s: float, *, cut: bool = False, slurm_s: float | None = None) -> Waited:
@@ -106,3 +106,24 @@ def test_longer_waits_never_make_a_correction_smaller(waits: list[Waited], more_
     waits = [one._replace(waited_s=one.waited_s + 11.0, cut=False) for one in waits]
     longer = [one._replace(waited_s=one.waited_s + more_s) for one in waits]
     assert correction(longer) >= correction(waits) - 1e-9
+
+
+def _told(told_at: float, estimated_s: float, waited_s: float) -> Waited:
+    return Waited("p", told_at + waited_s, estimated_s, estimated_s, waited_s)
+
+
+def test_a_correction_is_in_force_where_it_would_have_helped() -> None:
+    waits = [_told(1000.0 * n, 100.0, 300.0) for n in range(60)]
+    assert earned_correction(waits) == correction(waits) == pytest.approx(3.0, rel=0.15)
+
+
+def test_a_correction_that_lags_behind_better_estimates_is_out_of_force() -> None:
+    """Estimates were four times too long, and are right since: what is left of the past would do harm."""
+    waits = [_told(1000.0 * n, 400.0, 100.0) for n in range(60)]
+    waits += [_told(1000.0 * n, 100.0, 100.0) for n in range(60, 75)]
+    assert correction(waits) < 0.8
+    assert earned_correction(waits) == 1.0
+
+
+def test_waits_that_all_were_told_before_any_had_ended_earn_nothing() -> None:
+    assert earned_correction([_told(0.0, 100.0, 300.0 + n) for n in range(50)]) == 1.0
