@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from hetslurm.estimate import Estimate
@@ -19,6 +19,8 @@ TERM_NAMES = (
     "health",
     "run_high_s",
 )
+# Those that rest on earlier runs.
+RUN_TERMS = frozenset({"run_s", "run_high_s"})
 
 
 class Tier(IntEnum):
@@ -54,6 +56,23 @@ class Asked:
     n_tasks: int = 0
 
 
+class RunClass(StrEnum):
+    """Whose runs are behind a run time: the app's, the user's with this size and limit, all of the user's."""
+
+    APP = "app"
+    ALIKE = "alike"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What a run time rests on: `n` runs of a class, `log_sd` the standard deviation of their logarithm."""
+
+    n: int
+    log_sd: float
+    of: RunClass
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One (target, pool) pair: `alt` is the target's place in the request, `pool_index` the pool's.
@@ -61,7 +80,8 @@ class Candidate:
     `reasons` is what keeps the job away, most lasting first; a feasible pair has none. `terms` holds
     TERM_NAMES: seconds, joules, `money` in the site's currency, `health` in [0, 1]; empty where the pool
     offers another kind or type. `limit_min` is the time limit that the job gets there, minutes, longer than
-    its author's on a slow device; 0: the partition's.
+    its author's on a slow device; 0: the partition's. `behind` is what its run time rests on, None where
+    that is no estimate, or nobody asked.
     """
 
     alt: int
@@ -76,6 +96,7 @@ class Candidate:
     risk: float
     terms: dict[str, Estimate]
     limit_min: int = 0
+    behind: Behind | None = field(default=None, compare=False)
 
     @property
     def feasible(self) -> bool:
@@ -128,7 +149,16 @@ def _candidate_json(candidate: Candidate) -> dict[str, Any]:
         "feasible": candidate.feasible,
         "reason": "; ".join(candidate.reasons) or None,
         "score": candidate.score,
-        "terms": {
-            name: {"value": term.value, "source": term.source.label} for name, term in candidate.terms.items()
-        },
+        "terms": {name: _term_json(name, term, candidate) for name, term in candidate.terms.items()},
     }
+
+
+def _term_json(name: str, term: Estimate, candidate: Candidate) -> dict[str, Any]:
+    """Of run times also: how many runs they rest on (0: none), of what class, and how far these spread."""
+    found: dict[str, Any] = {"value": term.value, "source": term.source.label}
+    if name in RUN_TERMS:
+        behind = candidate.behind
+        found["n"] = behind.n if behind else 0
+        found["log_sd"] = behind.log_sd if behind else None
+        found["class"] = behind.of.value if behind else None
+    return found

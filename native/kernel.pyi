@@ -15,6 +15,7 @@ JOB_DTYPE: np.dtype[np.void]
 PLACE_DTYPE: np.dtype[np.void]
 TERMS_DTYPE: np.dtype[np.void]
 CHOICE_DTYPE: np.dtype[np.void]
+BEHIND_DTYPE: np.dtype[np.void]
 
 _Backlog = tuple[npt.ArrayLike, npt.ArrayLike] | None
 
@@ -72,6 +73,7 @@ def score_order(view: View, jobs: Any, alts: Any, rows: npt.ArrayLike) -> Any: .
 def explain(
     view: View, job: Any, alts: Any, row: npt.ArrayLike, backlog: _Backlog = None
 ) -> tuple[Any, Any]: ...
+def runs_behind(view: View, job: Any, alts: Any) -> Any: ...
 def resolve(view: View, request: Request, asked: Asked, now: int) -> tuple[Any, Any, Any, Any]: ...
 def resolve_batch(
     view: View,

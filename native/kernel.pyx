@@ -370,6 +370,37 @@ def explain(View view not None, job not None, alts not None, row not None, backl
     return terms, choices[0]
 
 
+def runs_behind(View view not None, job not None, alts not None):
+    """BEHIND_DTYPE[n_alts, n_pools]: the row of the view's estimates behind each run time that explain() gives, -1 for none.
+
+    `n` is the number of runs behind that row and `log_sd` the standard deviation of their logarithm; `wider`: it is of the
+    alternative's wider class. A lookup of its own, for people: the terms that scoring works on carry no such numbers.
+    """
+    alts = np.ascontiguousarray(alts, dtype=ALT_DTYPE)
+    jobs = np.array(job, dtype=JOB_DTYPE, order="C", ndmin=1)
+    jobs["row"] = 0
+    jobs = jobs_of(view, jobs, alts, np.zeros((1, view.view.n_pools), dtype=np.uint32))
+    cdef size_t i, first = jobs["first_alt"][0], n_alts = jobs["n_alts"][0]
+    cdef uint32_t pool, row
+    behind = np.zeros((n_alts, view.view.n_pools), dtype=BEHIND_DTYPE)
+    behind["row"] = -1
+    if not behind.size or not view.view.n_estimates:
+        return behind
+    cdef const unsigned char[::1] job_bytes = jobs.view(np.uint8), alt_bytes = alts.view(np.uint8)
+    cdef const het_job *one = <const het_job *>&job_bytes[0]
+    cdef const het_alt *alt
+    for i in range(n_alts):
+        alt = (<const het_alt *>&alt_bytes[0]) + first + i
+        for pool in range(view.view.n_pools):
+            if view.view.pool.kind[pool] != alt.kind or (alt.type != 0 and view.view.pool.type[pool] != alt.type):
+                continue
+            row = row_behind(&view.view, one, alt, view.view.pool.type[pool])
+            if row < view.view.n_estimates:
+                wider = view.view.est.key[row] != het_estimate_key(alt.class_key, view.view.pool.type[pool])
+                behind[i, pool] = (row, view.view.est.n[row], view.view.est.log_sd[row], wider)
+    return behind
+
+
 def size_class(double need, double units):
     """The size class of a job that needs `need` of a pool's `units`: 0 (1/128 or less) to 7 (more than half)."""
     return het_size_class(need, units)

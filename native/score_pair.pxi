@@ -46,6 +46,17 @@ cdef inline uint32_t estimate_row(const het_view *view, const het_job *job, uint
     return low if keys[low] == key and (job.work > 0.0 or not view.est.per_work[low]) else view.n_estimates
 
 
+cdef inline uint32_t row_behind(const het_view *view, const het_job *job, const het_alt *alt, uint64_t type) noexcept nogil:
+    """The row of the job's class on this type, else of the wider class; n_estimates: none."""
+    cdef uint32_t row
+    if alt.class_key == 0 or view.n_estimates == 0:
+        return view.n_estimates
+    row = estimate_row(view, job, het_estimate_key(alt.class_key, type))
+    if row == view.n_estimates and alt.wider_key:
+        row = estimate_row(view, job, het_estimate_key(alt.wider_key, type))
+    return row
+
+
 cdef het_run run_of(const het_view *view, const het_job *job, const het_alt *alt, uint64_t type) noexcept nogil:
     """The estimate of the job's class on this type, as far as it is trusted, and what the author declared."""
     cdef het_run run
@@ -54,11 +65,7 @@ cdef het_run run_of(const het_view *view, const het_job *job, const het_alt *alt
     run.seconds = declared if declared > 0.0 else HET_UNDECLARED_S
     run.spread = 1.0
     run.source = HET_DECLARED if declared > 0.0 else HET_DEFAULT
-    if alt.class_key == 0 or view.n_estimates == 0:
-        return run
-    row = estimate_row(view, job, het_estimate_key(alt.class_key, type))
-    if row == view.n_estimates and alt.wider_key:
-        row = estimate_row(view, job, het_estimate_key(alt.wider_key, type))
+    row = row_behind(view, job, alt, type)
     if row == view.n_estimates:
         return run
     seconds = view.est.mean_s[row] * job.work if view.est.per_work[row] else view.est.mean_s[row]

@@ -10,6 +10,9 @@ from hetslurm.cli.output import print_table, say
 from hetslurm.units import MICRO, render_duration, render_money
 
 MARKS = {"measured": "", "predicted": "~", "declared": "=", "default": "?"}
+RUNS = (
+    "runs: how many the run time rests on: the app's, the user's alike in size and limit, all of the user's"
+)
 COLUMNS = (
     ("target", "left"),
     ("pool", "left"),
@@ -18,6 +21,7 @@ COLUMNS = (
     ("startup", "right"),
     ("transfer", "right"),
     ("run", "right"),
+    ("runs", "right"),
     ("scarce", "right"),
     ("money", "right"),
     ("energy", "right"),
@@ -36,6 +40,8 @@ def render(report: dict[str, Any]) -> None:
         currency = report.get("currency") or ""
         print_table("", COLUMNS, [_cells(candidate, chosen, currency) for candidate in candidates])
         say("~ predicted  = declared  ? default, nobody knows  (no mark: measured)  * chosen")
+        if any(candidate["terms"]["run_s"].get("n") for candidate in candidates):
+            say(RUNS)
     if report.get("path"):
         say("its path (UTC):")
         for line in path_lines(report["path"]):
@@ -93,12 +99,19 @@ def _cells(candidate: dict[str, Any], chosen: dict[str, Any], currency: str) -> 
         candidate["target"] + ("*" if is_chosen else ""),
         candidate["pool"],
         "" if candidate["score"] is None else f"{candidate['score']:.3g}",
-        *times,
+        *times[:4],
+        _runs(terms["run_s"]),
+        *times[4:],
         render_money(terms["money"]["value"] * MICRO, currency) + _mark(terms["money"]),
         f"{terms['energy_j']['value'] / 3.6e6:.3g} kWh{_mark(terms['energy_j'])}",
         f"{terms['health']['value']:.0%}{_mark(terms['health'])}",
         candidate["reason"] or "",
     )
+
+
+def _runs(term: dict[str, Any]) -> str:
+    """What a run time rests on; "" for what was declared, and in decisions noted by an older controller."""
+    return f"{term['n']} {term['class']}" if term.get("n") else ""
 
 
 def _mark(term: dict[str, Any]) -> str:

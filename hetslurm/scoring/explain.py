@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from hetslurm.estimate import Estimate, Source
 from hetslurm.job import Request
 from hetslurm.native import kernel
 from hetslurm.native.layout import REASONS
-from hetslurm.placement import TERM_NAMES, Asked, Candidate, Decision, Tier
+from hetslurm.placement import TERM_NAMES, Asked, Behind, Candidate, Decision, RunClass, Tier
 from hetslurm.slot import PRESET_NAMES
 from hetslurm.units import MICRO
 
@@ -102,14 +102,25 @@ def explain(view: kernel.View, request: Request, asked: Asked, now: float) -> De
     author, nodes, job, alts = kernel.resolve(view, request, asked, int(now))
     rows = kernel.admit(view, author, [nodes])
     terms, choice = kernel.explain(view, job, alts, rows[0])
+    behind = kernel.runs_behind(view, job, alts)
     table = _Table.of(view, request)
     scored = int(choice["tier"]) != Tier.NONE
     candidates = tuple(
-        table.candidate(alt, pool, terms[alt, pool], scored=scored)
+        replace(
+            table.candidate(alt, pool, terms[alt, pool], scored=scored),
+            behind=_behind(behind[alt, pool], has_app=bool(request.app)),
+        )
         for alt in range(terms.shape[0])
         for pool in range(terms.shape[1])
     )
     return _decision(table, choice, candidates, ordered=False)
+
+
+def _behind(row: Any, *, has_app: bool) -> Behind | None:
+    if row["row"] < 0:
+        return None
+    of = RunClass.APP if has_app else RunClass.USER if row["wider"] else RunClass.ALIKE
+    return Behind(int(row["n"]), float(row["log_sd"]), of)
 
 
 def candidate_of(view: kernel.View, request: Request, alt: int, pool: int, terms: Any) -> Candidate:

@@ -7,11 +7,13 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from hetslurm.cli.app import build, main
+from hetslurm.cli.explain_table import render
 from hetslurm.cli.pools import wait_lines
 from hetslurm.clock import FixedClock
 from hetslurm.cluster import Cluster, Gres, Node, Partition, QueuedJob
@@ -23,6 +25,7 @@ from hetslurm.daemon.notify import Notifier
 from hetslurm.daemon.stop import Stop
 from hetslurm.errors import ConfigError, HetslurmError, SlurmRefused
 from hetslurm.estimates.calibration import Waited, wait_error
+from hetslurm.placement import TERM_NAMES
 from hetslurm.slurm.fake import FakeSlurm
 
 runner = CliRunner()
@@ -159,7 +162,28 @@ def test_explain_scores_a_script_without_submitting_it(site: Path, tmp_path: Pat
         "terms",
     }
     terms = next(c["terms"] for c in report["candidates"] if c["feasible"])
-    assert terms["run_s"] == {"value": terms["run_s"]["value"], "source": "declared"}
+    nobodys = {"n": 0, "log_sd": None, "class": None}
+    assert terms["run_s"] == {"value": terms["run_s"]["value"], "source": "declared", **nobodys}
+
+
+def test_the_table_says_how_many_runs_are_behind_a_run_time(capsys: pytest.CaptureFixture[str]) -> None:
+    number = {"value": 60.0, "source": "measured"}
+    terms: dict[str, Any] = dict.fromkeys(TERM_NAMES, number)
+    pair = {"target": "cpu", "pool": "p", "score": 1.0, "reason": None}
+    known = {**pair, "terms": {**terms, "run_s": {**number, "n": 12, "log_sd": 0.2, "class": "app"}}}
+    noted_before = {**pair, "terms": terms}
+    render(
+        {
+            "job_id": 1,
+            "chosen": None,
+            "objective": None,
+            "generation": 1,
+            "candidates": [known, noted_before],
+        }
+    )
+    output = capsys.readouterr().out
+    assert output.count("12 app") == 1
+    assert "runs: how many the run time rests on" in output
 
 
 def test_explain_respects_what_the_options_pin(site: Path, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_the_json_has_the_contracts_keys() -> None:
         "wait_s", "startup_s", "transfer_s", "run_s", "scarce_s", "money", "energy_j", "health",
         "run_high_s",
     ]  # fmt: skip
-    assert set(candidate["terms"]["run_s"]) == {"value", "source"}
+    assert set(candidate["terms"]["run_s"]) == {"value", "source", "n", "log_sd", "class"}
+    assert set(candidate["terms"]["wait_s"]) == {"value", "source"}
 
 
 def test_a_named_partition_rules_out_every_other() -> None:
