@@ -370,6 +370,44 @@ def explain(View view not None, job not None, alts not None, row not None, backl
     return terms, choices[0]
 
 
+def run_times(View view not None, jobs not None, alts not None, places not None):
+    """(float64[n_jobs], uint8[n_jobs]): how long each job runs where it is, in seconds, and the source of that.
+
+    places: PLACE_DTYPE[n_jobs]. A job that is on no pair, or on a pool of another kind, gets 0 and HET_DEFAULT. As
+    rescore() has it, without scoring any other pair.
+    """
+    alts = np.ascontiguousarray(alts, dtype=ALT_DTYPE)
+    jobs = np.array(jobs, dtype=JOB_DTYPE, order="C", ndmin=1)
+    jobs["row"] = 0
+    open_to = np.zeros((1, view.view.n_pools), dtype=np.uint32)
+    jobs = jobs_of(view, jobs, alts, open_to)
+    places = np.array(places, dtype=PLACE_DTYPE, order="C", ndmin=1)
+    if places.shape != jobs.shape:
+        raise ValueError(f"{len(places)} places for {len(jobs)} jobs")
+    run_s, sources = np.zeros(len(jobs)), np.zeros(len(jobs), dtype=np.uint8)
+    if not len(jobs) or not len(alts) or not view.view.n_pools:
+        return run_s, sources
+    cdef const unsigned char[::1] job_bytes = jobs.view(np.uint8), alt_bytes = alts.view(np.uint8)
+    cdef const unsigned char[::1] place_bytes = places.view(np.uint8)
+    cdef const uint32_t[:, ::1] row = open_to
+    cdef double[::1] seconds = run_s
+    cdef uint8_t[::1] source = sources
+    cdef size_t i, n = len(jobs)
+    cdef const het_job *job
+    cdef const het_place *place
+    cdef het_terms terms
+    with nogil:
+        for i in range(n):
+            job = (<const het_job *>&job_bytes[0]) + i
+            place = (<const het_place *>&place_bytes[0]) + i
+            if 0 <= place.alt < <int32_t>job.n_alts and 0 <= place.pool < <int32_t>view.view.n_pools:
+                pair_terms(&view.view, job, (<const het_alt *>&alt_bytes[0]) + job.first_alt + place.alt, &row[0, 0], NULL,
+                           0.0, <uint32_t>place.pool, &terms)
+                seconds[i] = terms.run_s
+                source[i] = terms.run_source
+    return run_s, sources
+
+
 def runs_behind(View view not None, job not None, alts not None):
     """BEHIND_DTYPE[n_alts, n_pools]: the row of the view's estimates behind each run time that explain() gives, -1 for none.
 

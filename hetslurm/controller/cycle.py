@@ -52,13 +52,14 @@ class Known:
 
     `estimates` of runs; `shadow` prices by pool (seconds of others' time per second of a unit);
     `wait_factor`: what a pool's estimated waits are multiplied by; `usage`: what share of their limits jobs
-    use.
+    use; `runs`: seconds that recorded jobs are expected to run where they are, by job id (see `Outlook`).
     """
 
     estimates: tuple[RunEstimate, ...] = ()
     shadow: Mapping[str, float] = field(default_factory=dict)
     wait_factor: Mapping[str, float] = field(default_factory=dict)
     usage: Usage | None = None
+    runs: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def plan_cycle(
     fit = unfit(cluster, judgement, site.health)
     here = replace(fit, partitions=tuple(p for p in fit.partitions if p.name not in cloud)) if cloud else fit
     pools = with_health(derive_pools(here, site), fit, judgement)
-    waits = plan_waits(pools, fit, usage=known.usage)
+    waits = plan_waits(pools, fit, usage=known.usage, runs=known.runs)
     corrected = tuple(_corrected(pool, known) for pool in waits.pools)
     where = {one.job.job_id: one.record.pool for one in recorded}
     starts = {

@@ -21,6 +21,7 @@ from hetslurm.controller.life import Lives
 from hetslurm.controller.node_watch import NodeWatch
 from hetslurm.controller.notes import Notes
 from hetslurm.controller.order import Ordering
+from hetslurm.controller.outlook import Outlook
 from hetslurm.controller.placer import Placer
 from hetslurm.controller.rebind import Rebinder
 from hetslurm.controller.rebind_ledger import RebindLedger
@@ -50,6 +51,7 @@ class Hands:
     habits: Habits
     waits: Waits
     order: Ordering
+    outlook: Outlook
     rebinder: Rebinder
     events: EventLog
     lives: Lives
@@ -62,6 +64,7 @@ class Hands:
             shadow=self.shadow.prices(site),
             wait_factor=self.waits.factors,
             usage=self.habits.usage,
+            runs=self.outlook.run_s,
         )
 
 
@@ -120,6 +123,7 @@ def take_hands(stack: ExitStack, adapter: SlurmAdapter, state_dir: Path, log: Lo
         habits=habits,
         waits=waits,
         order=order,
+        outlook=Outlook(),
         rebinder=rebinder,
         events=events,
         lives=lives,

@@ -187,6 +187,7 @@ class Controller:
         hands.learning.follow(plan, cluster, site)
         hands.waits.follow(plan.recorded, cluster, view.generation)
         hands.habits.follow(cluster)
+        hands.outlook.follow(plan, cluster, view)
         # After the placer: what it places need not leave for the cloud.
         told = notices(hands.watch.board) if site.burst.policy else {}
         hands.burst.cycle(Scene(site, cluster, plan, view, told), site.cycle_s)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from hetslurm.cluster import UNLIMITED, Partition, QueuedJob
-from hetslurm.estimates.supply import HORIZON_S
+from hetslurm.estimates.supply import HORIZON_S, NO_RUNS
 from hetslurm.estimates.usage import Usage
 from hetslurm.pool import Pool
 
@@ -75,12 +75,18 @@ def limit_s(job: QueuedJob, partition: Partition | None) -> float:
     return HORIZON_S if minutes >= UNLIMITED else min(60.0 * max(minutes, 1), HORIZON_S)
 
 
-def expected_s(job: QueuedJob, partition: Partition | None, usage: Usage | None = None) -> float:
-    """How long the job will hold what it gets: the run it was placed with, what its user's jobs use of their
-    limits, else its limit, in s."""
+def expected_s(
+    job: QueuedJob,
+    partition: Partition | None,
+    usage: Usage | None = None,
+    runs: Mapping[int, float] = NO_RUNS,
+) -> float:
+    """How long the job will hold what it gets, in s: as `runs` has it by job id, as it was placed with, as
+    its user's jobs use their limits, else its limit."""
     limit = limit_s(job, partition)
-    if job.predicted_run_s is not None:
-        return min(job.predicted_run_s, limit)
+    run = runs.get(job.job_id, job.predicted_run_s)
+    if run is not None:
+        return min(run, limit)
     usual = None if usage is None else usage.run_s(job.user, limit)
     return limit if usual is None else usual
 

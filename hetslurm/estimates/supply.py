@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from hetslurm.cluster import UNLIMITED, Gres, Node, QueuedJob
@@ -17,6 +18,9 @@ SETTLE_S = 60.0
 
 # More different nodes with reservations than this are not searched one by one.
 MANY_KEPT = 64
+
+# Nothing is known of jobs beyond what they carry.
+NO_RUNS: Mapping[int, float] = MappingProxyType({})
 
 Steps = tuple[tuple[float, float], ...]
 
@@ -32,8 +36,13 @@ class Hold(NamedTuple):
     run_s: float
 
 
-def holds_by_node(jobs: Iterable[QueuedJob], now: float, usage: Usage | None = None) -> dict[str, list[Hold]]:
-    """What running jobs hold of each node, by time of release. A job's cpus count evenly over its nodes."""
+def holds_by_node(
+    jobs: Iterable[QueuedJob], now: float, usage: Usage | None = None, runs: Mapping[int, float] = NO_RUNS
+) -> dict[str, list[Hold]]:
+    """What running jobs hold of each node, by time of release. A job's cpus count evenly over its nodes.
+
+    `runs`: how long jobs are expected to run by now, seconds by job id.
+    """
     holds: dict[str, list[Hold]] = {}
     for job in jobs:
         if not job.node_names or job.state == "PENDING":
@@ -41,7 +50,7 @@ def holds_by_node(jobs: Iterable[QueuedJob], now: float, usage: Usage | None = N
         cpus = -(-job.cpus // len(job.node_names))
         minutes = job.time_limit_min
         limit = HORIZON_S if minutes is None else min(60.0 * minutes, HORIZON_S)
-        left = _seconds_left(job, now, usage)
+        left = _seconds_left(job, now, usage, runs.get(job.job_id))
         run = limit if job.start_at is None else min(now - job.start_at + left, limit)
         hold = Hold(left, cpus, job.mem_mb_per_node, job.gres, max(limit, 1.0), max(run, 1.0))
         for name in job.node_names:
@@ -52,12 +61,17 @@ def holds_by_node(jobs: Iterable[QueuedJob], now: float, usage: Usage | None = N
     return holds
 
 
-def _seconds_left(job: QueuedJob, now: float, usage: Usage | None) -> float:
-    """Until the predicted end while that is to come, then its limit; without one, as its user's jobs do."""
-    if job.predicted_run_s is not None and job.start_at is not None:
-        left = job.start_at + job.predicted_run_s - now
-        if left > 0:
-            return min(left, HORIZON_S)
+def _seconds_left(job: QueuedJob, now: float, usage: Usage | None, newest_s: float | None) -> float:
+    """Until the predicted end while that is to come, then its limit; without one, as its user's jobs do.
+
+    A job that outran the newest estimate may still end as it was placed with.
+    """
+    foretold = [run for run in (newest_s, job.predicted_run_s) if run is not None]
+    if foretold and job.start_at is not None:
+        for run_s in foretold:
+            left = job.start_at + run_s - now
+            if left > 0:
+                return min(left, HORIZON_S)
     elif usage is not None and job.start_at is not None and job.time_limit_min not in {None, UNLIMITED}:
         so_far = now - job.start_at
         run = usage.run_s(job.user, 60.0 * (job.time_limit_min or 0), so_far)

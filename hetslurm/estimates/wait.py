@@ -6,8 +6,8 @@ Slurm's order, each at the first gap that fits and leaves those before it alone 
 a new job then takes the first gap behind or between them. Its length is that of an ordinary job of its
 length class, so that a short one may go before a big one that waits, where a long one cannot.
 
-A job that hetslurm placed is expected to run as long as was predicted, any other as its user's jobs do, or
-until its limit while nobody knows. What is known to be rough: where jobs sit
+A job that hetslurm placed is expected to run as long as was predicted, by what is known by now, any other as
+its user's jobs do, or until its limit while nobody knows. What is known to be rough: where jobs sit
 inside a node is followed for running jobs only. Of jobs deeper in the queue than `DEPTH` only the work
 counts. As in every backfilling scheduler, a job with a high priority that arrives can move others aside
 and so shorten the wait of a third.
@@ -26,7 +26,7 @@ from hetslurm.estimates.demand import Demand, demand_on, expected_s, jobs_ahead,
 from hetslurm.estimates.profile import Profile
 from hetslurm.estimates.reserved import keep_free, returns, windows_by_node
 from hetslurm.estimates.stock import DEPTH, Length, Stock, link
-from hetslurm.estimates.supply import HORIZON_S, Steps, Supply, holds_by_node, release_steps
+from hetslurm.estimates.supply import HORIZON_S, NO_RUNS, Steps, Supply, holds_by_node, release_steps
 from hetslurm.estimates.usage import Usage
 from hetslurm.pool import WAIT_LENGTHS, WAIT_LENGTHS_MIN, WAIT_SIZES, Pool
 
@@ -60,22 +60,25 @@ def plan_waits(
     now: float | None = None,
     *,
     usage: Usage | None = None,
+    runs: Mapping[int, float] = NO_RUNS,
     lengths_s: Sequence[float] | None = None,
 ) -> WaitPlan:
     """The pools with `wait_s` (seconds, by size and length class) and its source; and the queue's starts.
 
     Size class k stands for the most that is in it: units · 2^(k-7), in whole nodes where that is more than
     one. `now` is Unix seconds, the cluster's reading when None. `usage` is what jobs use of their limits: it
-    says how long those run that hetslurm did not place. `lengths_s` is how long a new job of each
-    length class holds what it gets; by default as long as the pool's jobs of that class usually do. A pool
-    without a usable node, or in a partition that is down, gets `UNKNOWN_WAIT_S` with source "default".
+    says how long those run that hetslurm did not place; `runs` (seconds by job id) how long those that it did
+    are expected to run, where that is known better than when they were placed. `lengths_s` is how long a new
+    job of each length class holds what it gets; by default as long as the pool's jobs of that class usually
+    do. A pool without a usable node, or in a partition that is down, gets `UNKNOWN_WAIT_S` with source
+    "default".
     """
     now = cluster.read_at if now is None else now
     tiers = {p.name: p.priority_tier for p in cluster.partitions}
     keys = [(p.node_names, p.kind, p.type, tiers.get(p.partition, 1)) for p in pools]
-    stocks = _stocks(pools, keys, cluster, now, usage)
+    stocks = _stocks(pools, keys, cluster, now, usage, runs)
     link(list(stocks.values()))
-    starts = _plan_queue(pools, keys, stocks, cluster, usage)
+    starts = _plan_queue(pools, keys, stocks, cluster, usage, runs)
     is_up = {p.name: p.state != "DOWN" for p in cluster.partitions}
     waits: dict[_Key, tuple[float, ...]] = {}
     done = []
@@ -114,10 +117,15 @@ def expected_starts(
 
 
 def _stocks(
-    pools: Sequence[Pool], keys: Sequence[_Key], cluster: Cluster, now: float, usage: Usage | None
+    pools: Sequence[Pool],
+    keys: Sequence[_Key],
+    cluster: Cluster,
+    now: float,
+    usage: Usage | None,
+    runs: Mapping[int, float],
 ) -> dict[_Key, Stock]:
     nodes = {node.name: node for node in cluster.nodes}
-    holds = holds_by_node(cluster.jobs, now, usage)
+    holds = holds_by_node(cluster.jobs, now, usage, runs)
     windows = windows_by_node(cluster, now)
     steps: dict[tuple[str, str, str], Steps] = {}
     stocks: dict[_Key, Stock] = {}
@@ -163,6 +171,7 @@ def _plan_queue(
     stocks: dict[_Key, Stock],
     cluster: Cluster,
     usage: Usage | None,
+    runs: Mapping[int, float],
 ) -> dict[int, float]:
     """Plan every pending job; returns when each starts."""
     partitions = {p.name: p for p in cluster.partitions}
@@ -175,7 +184,7 @@ def _plan_queue(
         there = [stock for name in job.partition.split(",") for stock in offered.get(name, ())]
         choices = [stock for stock in there if wants(job, stock.pool)] or ([] if job.gres else there)
         partition = partitions.get(job.partition.partition(",")[0])
-        length = Length(limit_s(job, partition), expected_s(job, partition, usage))
+        length = Length(limit_s(job, partition), expected_s(job, partition, usage, runs))
         tier = tier_of(job, partitions)
         for _ in range(min(job.tasks, DEPTH)):
             start = _plan(job, tier, choices[:MAX_CHOICES], length)

@@ -104,7 +104,7 @@ class Batch:
         if view.resolves_as != self._resolves_as:
             self._clear(view.resolves_as)
         self._resolve(view, pending, read, now)
-        at = np.fromiter((self._known[one.key][1] for one in pending), dtype=np.intp, count=len(pending))
+        at = self._rows(pending)
         jobs = self._jobs[at]
         jobs["deadline_s"] = np.clip(self._deadline_at[at] - now, 0.0, FOREVER)
         used, jobs["row"] = np.unique(jobs["row"], return_inverse=True)
@@ -115,6 +115,24 @@ class Batch:
         )
         self._tidy(at, len(keys) - len(used))
         return Rescored(choices, terms)
+
+    def run_times(
+        self, view: kernel.View, pending: Sequence[Pending], read: Read, now: float
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+        """How long each job runs where it is, in seconds, and the source; nowhere: 0 and DEFAULT.
+
+        As in `rescore`, without scoring; the jobs may as well run already.
+        """
+        if view.resolves_as != self._resolves_as:
+            self._clear(view.resolves_as)
+        self._resolve(view, pending, read, now)
+        at = self._rows(pending)
+        found = kernel.run_times(view, self._jobs[at], self._alts, places_of(view, pending))
+        self._tidy(at, 0)
+        return found
+
+    def _rows(self, pending: Sequence[Pending]) -> npt.NDArray[np.intp]:
+        return np.fromiter((self._known[one.key][1] for one in pending), dtype=np.intp, count=len(pending))
 
     def _resolve(self, view: kernel.View, pending: Sequence[Pending], read: Read, now: float) -> None:
         wanted: list[tuple[Request, Asked]] = []

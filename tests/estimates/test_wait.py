@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hetslurm.cluster import UNLIMITED, Cluster, Gres, Partition
 from hetslurm.estimate import Source
-from hetslurm.estimates import estimate_waits, expected_starts
+from hetslurm.estimates import estimate_waits, expected_starts, plan_waits
 from hetslurm.estimates.wait import UNKNOWN_WAIT_S
 from hetslurm.inventory import derive_pools
 from hetslurm.pool import WAIT_LENGTHS, WAIT_SIZES, Pool
@@ -287,6 +287,21 @@ def test_a_job_that_overran_its_prediction_has_until_its_limit() -> None:
     nodes = cpu_nodes(1)
     job = running(1, (nodes[0].name,), 16, 2 * HOUR, start_at=NOW - 600.0, predicted_run_s=360.0)
     assert _waits(cluster_of(nodes, [job]))["p"].wait_s[-1] == 2 * HOUR
+
+
+def test_what_is_expected_by_now_goes_before_what_was_predicted_at_the_placement() -> None:
+    nodes = cpu_nodes(1)
+    first = running(1, (nodes[0].name,), 16, 2 * HOUR, start_at=NOW - 60.0, predicted_run_s=HOUR)
+    cluster = cluster_of(nodes, [first, pending(2, 16, 600, predicted_run_s=900.0), pending(3, 16)])
+    starts = plan_waits(derive_pools(cluster, Site()), cluster, runs={1: 360.0, 2: 200.0}).starts
+    assert starts == {2: 300.0, 3: 500.0}
+
+
+def test_a_job_that_outran_the_newest_estimate_has_until_the_end_that_its_record_says() -> None:
+    nodes = cpu_nodes(1)
+    first = running(1, (nodes[0].name,), 16, 2 * HOUR, start_at=NOW - 600.0, predicted_run_s=900.0)
+    cluster = cluster_of(nodes, [first, pending(2, 16)])
+    assert plan_waits(derive_pools(cluster, Site()), cluster, runs={1: 360.0}).starts == {2: 300.0}
 
 
 def test_pending_jobs_ahead_hold_what_they_get_for_their_predicted_run() -> None:

@@ -79,6 +79,9 @@ def test_a_pending_job_is_scored_with_its_own_wait_where_it_is(
     twin_choices, twin_now = twin.rescore(tables_of(view.slot), jobs, alts, rows, places)
     assert_same(choices, twin_choices)
     assert_same(now, twin_now)
+    run_s, sources = kernel.run_times(view, jobs, alts, places)
+    np.testing.assert_array_equal(run_s, twin_now["run_s"])
+    np.testing.assert_array_equal(sources, twin_now["run_source"])
 
 
 @given(st.floats(0, 1e15), st.integers(0, 10**9), st.floats(1e-3, 1e9), st.floats(1.001, 1e6))
