@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from hetslurm.clock import Clock
 from hetslurm.controller.cycle import RecordedJob
@@ -29,6 +30,14 @@ FORGOTTEN_S = 120.0
 SLACK_S = 2.0
 
 
+@dataclass(slots=True)
+class _Life:
+    """A life whose job is in the queue, as the last cycle saw it."""
+
+    key: JobKey
+    one: RecordedJob
+
+
 class Lives:
     """Compares each cycle's queue with what it saw before, and tells the event log what changed.
 
@@ -41,8 +50,10 @@ class Lives:
         self._log = log
         self._clock = clock
         self._last: dict[JobKey, What] = events.lives()
+        self._queue: dict[int, _Life] = {}  # of the last cycle, by job id
+        # Lives that are not over and not in the queue: all at the start.
+        self._away: dict[JobKey, RecordedJob | None] = dict.fromkeys(self._last)
         self._gone_at: dict[JobKey, float] = {}
-        self._seen: dict[JobKey, RecordedJob] = {}
         self._ended_runs: deque[Run] = deque(maxlen=RUNS_WAITING)
 
     def take_runs(self, runs: Sequence[Run]) -> None:
@@ -52,25 +63,37 @@ class Lives:
     def follow(self, jobs: Sequence[RecordedJob], *, until: float) -> None:
         """Tell what happened since the last cycle; `until` (monotonic seconds) bounds the reading back."""
         events: list[Event] = []
-        here: set[JobKey] = set()
-        lives = {key.job_id: key for key in self._last}
+        queue: dict[int, _Life] = {}
+        away = {key.job_id: key for key in self._away}
         for one in jobs:
-            key = one.key if one.key in self._last else lives.get(one.job.job_id, one.key)
-            here.add(key)
-            events += self._steps(key, one)
-            self._seen[key] = one
-            self._gone_at.pop(key, None)
-        events += self._from_runs(here)
-        events += self._ended(here, until)
+            job = one.job
+            life = self._queue.get(job.job_id)
+            if life is None:
+                key = one.key if one.key in self._away else away.get(job.job_id, one.key)
+                life = _Life(key, one)
+                events += self._steps(key, self._away.pop(key, None), one)
+                self._gone_at.pop(key, None)
+            elif life.one.job.state != job.state or life.one.record.res != one.record.res:
+                events += self._steps(life.key, life.one, one)
+            life.one = one
+            queue[job.job_id] = life
+        self._away |= {life.key: life.one for job_id, life in self._queue.items() if job_id not in queue}
+        self._queue = queue
+        events += self._from_runs()
+        events += self._ended(until)
         self._events.add(sorted(events, key=lambda event: event.at))
 
-    def _steps(self, key: JobKey, one: RecordedJob) -> Iterator[Event]:
+    def _over(self, key: JobKey) -> None:
+        for kept in (self._last, self._away, self._gone_at):
+            kept.pop(key, None)
+
+    def _steps(self, key: JobKey, before: RecordedJob | None, one: RecordedJob) -> Iterator[Event]:
         job, record = one.job, one.record
         last = self._last.get(key)
         if last is None:
             last = self._last[key] = What.SUBMITTED
             yield from _begun(key, one)
-        yield from self._moved_by_money(key, one)
+        yield from self._moved_by_money(key, before, one)
         if job.state in RUNNING_STATES and last is not What.STARTED:
             self._last[key] = What.STARTED
             more = {"nodes": list(job.node_names), **_place(record)}
@@ -80,9 +103,8 @@ class Lives:
             why = f"Slurm has it waiting again: {job.reason or 'no reason'}"
             yield self._event(key, one, self._clock.now(), What.REQUEUED, why)
 
-    def _moved_by_money(self, key: JobKey, one: RecordedJob) -> Iterator[Event]:
+    def _moved_by_money(self, key: JobKey, before: RecordedJob | None, one: RecordedJob) -> Iterator[Event]:
         """Burst writes the reservation of a job that leaves into its record, and takes it out again."""
-        before = self._seen.get(key)
         if before is None or before.record.res == one.record.res:
             return
         facts = {**_place(one.record), "res": one.record.res}
@@ -93,18 +115,18 @@ class Lives:
             why = one.record.why or f"reservation {before.record.res} is let go of"
             yield self._event(key, one, self._clock.now(), What.CAME_HOME, why, _place(one.record))
 
-    def _from_runs(self, here: set[JobKey]) -> Iterator[Event]:
+    def _from_runs(self) -> Iterator[Event]:
         """The ends, and the lives, of jobs that came and went between two cycles."""
-        lives = {key.job_id: key for key in self._last}
+        lives = {key.job_id: key for key in self._away}
         while self._ended_runs:
             run = self._ended_runs.popleft()
             key = lives.get(run.job_id, JobKey(run.job_id, int(run.submit_at)))
-            if key in here or self._events.finished(run.job_id, run.end_at - SLACK_S):
+            if run.job_id in self._queue or self._events.finished(run.job_id, run.end_at - SLACK_S):
                 continue
             about: dict[str, object] = {"user": run.user, "account": run.account, "app": run.app}
             place = {"target": run.target, "pool": run.pool, "partition": run.partition}
-            last = self._last.pop(key, None)
-            one = self._seen.pop(key, None)
+            last, one = self._last.get(key), self._away.get(key)
+            self._over(key)
             about |= facts_about(one) if one else {}
             task = task_of(one)
             if last is None:
@@ -116,10 +138,10 @@ class Lives:
             facts = about | {"state": run.ending.upper(), "run_s": run.run_s, "exit_code": run.exit_code}
             yield Event(key, run.end_at, What.FINISHED, _words(run.ending), task, facts)
 
-    def _ended(self, here: set[JobKey], until: float) -> list[Event]:
+    def _ended(self, until: float) -> list[Event]:
         """Those that are in the queue no more, read back while there is time."""
         found: list[Event] = []
-        for key in [key for key in self._last if key not in here]:
+        for key in tuple(self._away):
             if self._clock.monotonic() > until:
                 break
             try:
@@ -129,8 +151,7 @@ class Lives:
             except SlurmError:
                 events = self._forgotten(key)
             if events:
-                for kept in (self._last, self._gone_at, self._seen):
-                    kept.pop(key, None)
+                self._over(key)
             found += events
         return found
 
@@ -139,13 +160,13 @@ class Lives:
         now = self._clock.monotonic()
         if now - self._gone_at.setdefault(key, now) < FORGOTTEN_S:
             return []
-        one = self._seen.get(key)
+        one = self._away.get(key)
         facts = (facts_about(one) if one else {}) | {"state": "UNKNOWN"}
         return [Event(key, self._clock.now(), What.FINISHED, "Slurm has forgotten how", task_of(one), facts)]
 
     def _read_end(self, key: JobKey) -> list[Event]:
         """Its start, where no cycle saw that, and its end; nothing while it is not over."""
-        one = self._seen.get(key)
+        one = self._away.get(key)
         job = self._adapter.read_job(key.job_id).job
         if job.state in RUNNING_STATES | ENDING_STATES | WAITING_STATES:
             return []

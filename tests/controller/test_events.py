@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hetslurm.clock import FixedClock
 from hetslurm.cluster import QueuedJob
@@ -115,6 +118,52 @@ def test_a_requeued_job_stays_one_life_though_slurm_submits_it_anew(stage: Stage
     stage.see(replace(running(), submit_at=NOW + 100, start_at=NOW + 130))
     assert stage.path(17) == ["submitted", "placed", "started", "requeued", "started"]
     assert len({event.key for event in read_path(stage.root, 17)}) == 1
+
+
+def steps_of(states: list[str]) -> list[str]:
+    """What a job's path is when cycle after cycle sees these states, and then no job: told by hand."""
+    path = ["submitted", "placed"]
+    for state in states:
+        if state == "RUNNING" and path[-1] != "started":
+            path.append("started")
+        elif state == "PENDING" and path[-1] == "started":
+            path.append("requeued")
+    return [*path, *(["started"] if path[-1] != "started" else []), "finished"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.lists(st.sampled_from(["PENDING", "RUNNING", "COMPLETING"]), min_size=1, max_size=6),
+        ),
+        max_size=4,
+    ),
+    st.integers(0, 9),
+)
+def test_each_step_is_told_once_however_jobs_come_and_go(
+    lives: list[tuple[int, list[str]]], restart: int
+) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        stage = Stage(Path(root))
+        for n in range(11):
+            if n == restart:
+                stage.events.close()
+                stage.open()
+            here = {}
+            for job_id, (first, states) in enumerate(lives, start=1):
+                if first <= n < first + len(states):
+                    state = states[n - first]
+                    more = {} if state == "PENDING" else {"start_at": NOW + n + 1, "node_names": ("g1",)}
+                    here[job_id] = job(job_id, state, **more)
+                elif n >= first:
+                    over = replace(ended(job_id=job_id), start_at=NOW + 50, end_at=NOW + 60)
+                    stage.queue.known[job_id] = over
+            stage.see(*here.values())
+        paths = [[str(what) for what in stage.path(job_id)] for job_id in range(1, len(lives) + 1)]
+        stage.events.close()
+    assert paths == [steps_of(states) for _, states in lives]
 
 
 def test_a_controller_that_starts_again_goes_on_where_the_last_one_stopped(stage: Stage) -> None:
