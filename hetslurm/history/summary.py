@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from hetslurm.runs import Ending, Run
 
@@ -16,9 +17,10 @@ from hetslurm.runs import Ending, Run
 class ClassSummary:
     """Runs of a class on a device kind and type; either `app` or `user` is "".
 
-    Times are seconds of the runs that completed, as they were, on whatever speed; None: none did. `q90_s` is
-    the 90 % quantile, `spread` is q90 / mean. `per_work_s` is the median time of a unit of work, where runs
-    gave theirs. `endings` counts all `n` runs; `last_at` is when the newest ended, Unix seconds.
+    Times are seconds of the `completed` runs, as they were, on whatever speed; None: none did. `q90_s` is
+    the 90 % quantile, `spread` is q90 / mean, `log_sd` the standard deviation of the logarithm, None for
+    fewer than two. `per_work_s` is the median time of a unit of work, where runs gave theirs. `endings`
+    counts all `n` runs; `last_at` is when the newest ended, Unix seconds.
     """
 
     app: str
@@ -34,6 +36,8 @@ class ClassSummary:
     failures: int
     endings: dict[str, int]
     last_at: float
+    completed: int = 0
+    log_sd: float | None = None
 
 
 @dataclass(slots=True)
@@ -78,4 +82,13 @@ def _summary(key: tuple[str, str, str, str], one: _Class) -> ClassSummary:
         failures=sum(one.endings[ending] for ending in FAILURES),
         endings=dict(sorted(one.endings.items())),
         last_at=one.last_at,
+        completed=len(one.times),
+        log_sd=_log_sd(times),
     )
+
+
+def _log_sd(times: npt.NDArray[np.float64] | None) -> float | None:
+    """A run of less than a second counts as one: Slurm knows no fractions."""
+    if times is None or len(times) < 2:
+        return None
+    return float(np.log(np.maximum(times, 1.0)).std(ddof=1))

@@ -223,6 +223,8 @@ def test_explain_shows_what_was_recorded_for_a_job(site: Path, monkeypatch: pyte
     assert report["chosen"] == {"target": "gpu:a100:1", "pool": "gpu", "partition": "gpu", "score": 1.0}
     assert (report["decided_by"], report["recomputed_from_generation"]) == ("plugin", 1)
     assert report["recorded"]["state"] == "placed"
+    noted = next(c["terms"] for c in report["candidates"] if c["terms"])
+    assert (noted["run_s"]["n"], noted["run_s"]["class"]) == (0, None)
     _, text = run("explain", "17", "--config", str(site))
     assert "job 17: gpu:a100:1 on gpu (partition gpu)" in text
     assert "recomputed from generation 1" in text

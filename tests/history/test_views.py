@@ -6,7 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from math import log
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 from typer.testing import CliRunner
@@ -55,6 +57,8 @@ def test_a_class_has_its_times_its_spread_and_its_failures(make_run: MakeRun) ->
     assert (one.app, one.user, one.n, one.failures) == ("align", "", 13, 1)
     assert (one.median_s, one.mean_s, one.q90_s) == (60.0, 60.0, 100.0)
     assert one.spread == pytest.approx(100 / 60)
+    assert one.completed == 11
+    assert one.log_sd == pytest.approx(stdev(log(10.0 * n) for n in range(1, 12)))
     assert one.per_work_s == 12.0
     assert one.endings == {"cancelled": 1, "completed": 11, "timeout": 1}
     assert one.last_at == NOW
@@ -63,6 +67,7 @@ def test_a_class_has_its_times_its_spread_and_its_failures(make_run: MakeRun) ->
 def test_a_class_of_which_no_run_completed_has_no_times(make_run: MakeRun) -> None:
     (one,) = summarize([make_run(1, ending=Ending.OUT_OF_MEMORY)])
     assert (one.median_s, one.mean_s, one.spread, one.failures) == (None, None, None, 1)
+    assert (one.completed, one.log_sd) == (0, None)
 
 
 def test_show_has_a_row_an_app_and_a_row_a_user_without_one(history: Callable[..., str]) -> None:
