@@ -55,6 +55,17 @@ def test_a_test_that_failed_was_skipped_or_never_ran_is_bad(table: ModuleType) -
     assert [o.failure for o in run if o.failure] == ["assert 1 == 2", "no GPU"]
 
 
+def test_a_row_tells_what_was_measured_and_is_only_in_the_columns_of_its_releases(table: ModuleType) -> None:
+    text = """<testsuites><testsuite><testcase classname="tests.q.test_q" name="test_queue" time="1">
+    <properties><property name="found" value="2.3 times"/></properties></testcase></testsuite></testsuites>"""
+    (group,) = table.parse_groups('[[group]]\ntitle = "Q"\ntests = ["tests/q/test_q.py"]\nonly = ["26.05"]')
+    assert (group.is_for("26.05"), group.is_for("24.11")) == (True, False)
+    assert table.cell_on(group, "26.05", table.read_junit(text)) == "yes: 2.3 times"
+    assert table.cell_on(group, "24.11", ()) == "not run here"
+    assert table.is_bad(table.cell_on(group, "26.05", ()))
+    assert not table.is_bad(table.cell_on(group, "24.11", ()))
+
+
 def test_the_table_replaces_the_one_in_the_page_and_nothing_else(table: ModuleType) -> None:
     groups = (table.Group("GRES | all", ("tests/moves/test_real.py",), match="cpu-gpu"),)
     text = table.render(

@@ -16,12 +16,18 @@ class Group:
     """A row: its tests are files ("tests/a.py") or tests in them ("tests/a.py::test_x").
 
     `match`: a word that a test's name must have. `absent`: the cell where no test has; "": there must be one.
+    `only`: the releases that it is tried on; (): on all.
     """
 
     title: str
     tests: tuple[str, ...]
     match: str = ""
     absent: str = ""
+    only: tuple[str, ...] = ()
+
+    def is_for(self, release: str) -> bool:
+        """Whether it is tried on this release."""
+        return not self.only or release in self.only
 
     def has(self, file: str, name: str) -> bool:
         """Whether a test is one of these."""
@@ -31,13 +37,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One test on one release. `failure`: its first line, "" when it passed; `lacks`: what Slurm lacks."""
+    """One test on one release. `failure`: its first line, "" when it passed; `lacks`: what Slurm lacks;
+    `found`: what was measured.
+    """
 
     file: str
     name: str
     seconds: float
     failure: str = ""
     lacks: str = ""
+    found: str = ""
     tries: int = 1
 
     @property
@@ -49,7 +58,8 @@ class Outcome:
 def parse_groups(text: str) -> tuple[Group, ...]:
     """groups.toml. Raises TypeError for a key that no group has."""
     rows = tomllib.loads(text)["group"]
-    return tuple(Group(**{**row, "tests": tuple(row["tests"])}) for row in rows)
+    lists = ("tests", "only")
+    return tuple(Group(**{k: tuple(v) if k in lists else v for k, v in row.items()}) for row in rows)
 
 
 def read_junit(text: str) -> tuple[Outcome, ...]:
@@ -65,6 +75,7 @@ def read_junit(text: str) -> tuple[Outcome, ...]:
             seconds=float(case.get("time") or 0),
             failure=words.strip().splitlines()[0][:300] if words.strip() else "",
             lacks=properties.get("lacks", ""),
+            found=properties.get("found", ""),
         )
         before = outcomes.get(outcome.id)  # a test whose teardown failed too is there twice
         if before is None or not before.failure:
@@ -82,9 +93,14 @@ def cell(group: Group, outcomes: Iterable[Outcome]) -> str:
         return f"**fails** ({len(failed)} of {len(mine)})"
     lacks = list(dict.fromkeys(o.lacks for o in mine if o.lacks))
     if not lacks:
-        return "yes"
+        return ": ".join(["yes", *filter(None, ["; ".join(o.found for o in mine if o.found)])])
     verdict = "no" if all(o.lacks for o in mine) else "yes, but"
     return f"{verdict}: {'; '.join(lacks)}"
+
+
+def cell_on(group: Group, release: str, outcomes: Iterable[Outcome]) -> str:
+    """The same in a release's column, where a group may not be for this release."""
+    return cell(group, outcomes) if group.is_for(release) else "not run here"
 
 
 def is_bad(text: str) -> bool:
@@ -95,7 +111,7 @@ def is_bad(text: str) -> bool:
 def render(groups: Sequence[Group], runs: Mapping[str, Sequence[Outcome]], names: Mapping[str, str]) -> str:
     """A Markdown table; `names` are the columns' heads by release."""
     rows = [["", *(names[release] for release in runs)]]
-    rows += [[g.title, *(cell(g, outcomes) for outcomes in runs.values())] for g in groups]
+    rows += [[g.title, *(cell_on(g, *run) for run in runs.items())] for g in groups]
     lines = ["| " + " | ".join(word.replace("|", "\\|") for word in row) + " |" for row in rows]
     lines.insert(1, "|---" * len(rows[0]) + "|")
     return "\n".join(lines)
