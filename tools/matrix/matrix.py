@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -114,7 +115,8 @@ def _fits(source: str, release: str) -> bool:
 def main() -> int:
     """Exit status: 0 all well, 1 a group failed on a release."""
     parser = argparse.ArgumentParser(prog="matrix", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=TOP / "build/matrix")
+    chroots = Path(os.environ.get("HETSLURM_MATRIX_DIR") or TOP / "build/matrix")
+    parser.add_argument("--folder", type=Path, default=chroots, help="where the chroots are")
     parser.add_argument("--release", action="append", choices=RELEASES, help="only this one; the table stays")
     parser.add_argument(
         "--use", action="append", default=[], metavar="RELEASE=XML[,XML]", help="what pytest wrote"
