@@ -66,7 +66,8 @@ def test_runs_reach_the_history_and_the_next_job_is_placed_by_them_until_they_ar
     app, other = f"learnt-{source}", f"kept-{source}"
     path = tmp_path / "job.sh"
     path.write_text(script(app))
-    assert run_term(sandbox, path) == {"value": 600.0, "source": "declared"}
+    nobodys = {"n": 0, "log_sd": None, "class": None}
+    assert run_term(sandbox, path) == {"value": 600.0, "source": "declared", **nobodys}
     jobs = [sandbox.submit(path.read_text(), "--output=/dev/null") for _ in range(4)]
     failed = sandbox.submit(script(app).replace("sleep 1.0", "exit 3"), "--output=/dev/null")
     array = sandbox.submit(script(other), "--array=1-2", "--output=/dev/null")
@@ -91,7 +92,9 @@ def test_runs_reach_the_history_and_the_next_job_is_placed_by_them_until_they_ar
     sandbox.waiting.until(
         "the estimate", lambda: run_term(sandbox, path)["source"] == "measured", patience_s=60
     )
-    assert run_term(sandbox, path)["value"] < 200
+    learnt = run_term(sandbox, path)
+    assert learnt["value"] < 200
+    assert (3 <= learnt["n"] <= 4, learnt["class"]) == (True, "app")
 
     assert history(sandbox, "forget", "--app", app, "--yes", "--json") == {"deleted": 5}
     sandbox.waiting.until(
