@@ -20,6 +20,7 @@ ROUTES = {
     "empty-gres": "yes",
     "dummy": "yes, with dummies",
 }
+RUNNING = "slurm.conf"  # where there is no such file: that of the slurmctld that answers
 _SETTING = re.compile(r"^(\w+)\s*=\s*(.*)$", re.MULTILINE)
 
 
@@ -78,7 +79,7 @@ def _read(path: str, site: Site) -> tuple[Cluster, dict[str, str]]:
     from hetslurm.slurm.plugin import installed_version  # noqa: PLC0415
     from hetslurm.slurm.run import run_slurm  # noqa: PLC0415
 
-    if Path(path).is_file():
+    if Path(path).is_file() or path != RUNNING:
         version = installed_version()
         return read_conf(Path(path), (version.major, version.minor, version.micro))
     cluster = choose_adapter(site.adapter).read_cluster()

@@ -49,7 +49,9 @@ def explain_job(
             report["recomputed_from_generation"] = noted.recomputed_generation
     report["path"] = path
     if noted is not None:
-        report["decided_by"], report["noted_at"] = noted.by, noted.noted_at
+        # The record is newer than what was noted where the controller has moved the job since.
+        report["decided_by"] = (report["recorded"] or {}).get("by") or noted.by
+        report["noted_at"] = noted.noted_at
     return report
 
 

@@ -49,6 +49,8 @@ def read_shadow(table: Table) -> ShadowSite:
         min_jobs=int(table.number("min_jobs", default.min_jobs, low=1, high=100_000)),
         deadline_s=table.number("deadline_s", default.deadline_s, low=0.1, high=600),
     )
+    if site.min_jobs > site.jobs:
+        table.refuse("min_jobs", f"expected at most jobs ({site.jobs}), found {site.min_jobs}")
     table.done()
     return site
 

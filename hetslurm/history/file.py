@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +95,7 @@ def open_existing(path: Path, *, readonly: bool) -> sqlite3.Connection:
             f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=30.0
         )
     except (sqlite3.Error, OSError) as error:
-        raise HistoryError(f"{path}: cannot be opened: {error}") from error
+        raise HistoryError(f"{path}: cannot be opened: {error}{_who_may(path)}") from error
     try:
         with telling(path):
             _check_schema(db, path)
@@ -110,7 +111,7 @@ def telling(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise HistoryError(f"{path}: {error}") from error
+        raise HistoryError(f"{path}: {error}{_who_may(path)}") from error
     except sqlite3.DatabaseError as error:
         raise HistoryError(
             f"{path}: {error}; the controller sets a damaged history aside", damaged=True
@@ -149,6 +150,12 @@ def _open(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _who_may(path: Path) -> str:
+    if not os.access(path, os.R_OK):
+        return "; it is for SlurmUser, its group and root: who ran what is not for everybody"
+    return "" if os.access(path, os.W_OK) else "; you may read it, and SlurmUser and root may change it"
 
 
 def _check_pages(db: sqlite3.Connection) -> None:

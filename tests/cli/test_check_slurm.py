@@ -124,3 +124,12 @@ def test_names_of_nodes_are_folded_as_slurm_writes_them() -> None:
     names = ["n1", "n2", "n3", "n10", "login", "m08", "m09", "x7"]
     nodes = {name: Node(name, 1, 1, frozenset()) for name in names}
     assert fold_names(nodes) == "login,m[08-09],n[1-3,10],x7"
+
+
+def test_a_file_that_is_not_there_is_not_answered_with_the_running_slurm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hetslurm.slurm.plugin.installed_version", lambda: V24)
+    result = CliRunner().invoke(build("check"), ["check", str(tmp_path / "slurm.conf")])
+    assert result.exit_code != 0
+    assert "cannot be read: No such file" in str(result.exception) + result.output

@@ -50,3 +50,9 @@ def test_mistakes_in_them_say_what_was_expected() -> None:
         "order.longest_s: expected more than shortest_s (100 s), found 50",
     ):
         assert expected in words
+
+
+def test_a_mix_that_never_has_enough_jobs_for_prices_is_refused() -> None:
+    _, found = read_site("[shadow_prices]\njobs = 20\nmin_jobs = 500\n")
+    (words,) = [problem.render("hetslurm.toml") for problem in found]
+    assert "shadow_prices.min_jobs: expected at most jobs (20), found 500" in words
