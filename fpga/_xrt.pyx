@@ -5,7 +5,9 @@
 A program written for pyxrt reads the same: class and method names, argument order, strings from `get_info`,
 RuntimeError (or ValueError, IndexError, MemoryError) for what XRT throws. Two things are kinder than pyxrt: the
 memory that `bo.map()` shows lives as long as anybody looks at it, and a range outside a buffer is refused
-before XRT sees it. The GIL is released around everything that talks to a card.
+before XRT sees it. The GIL is released around everything that talks to a card. Where there is none
+(XCL_EMULATION_MODE), calls about buffers take turns: XRT 2.13's noop shim keeps its buffers in a table without a
+lock, and four threads crash it about once in ten thousand calls.
 """
 
 from enum import IntEnum
@@ -23,7 +25,23 @@ cdef extern from *:
     #include "experimental/xrt_system.h"
     #include "experimental/xrt_xclbin.h"
 
+    #include <cstdlib>
+    #include <mutex>
+
     namespace hetslurm {
+
+    // Held for as long as it lives, in emulation; with real cards it does nothing.
+    class turn {
+        std::unique_lock<std::mutex> lock;
+    public:
+        turn()
+        {
+            static std::mutex shim;
+            static const bool emulated = std::getenv("XCL_EMULATION_MODE") != nullptr;
+            if (emulated)
+                lock = std::unique_lock<std::mutex>(shim);
+        }
+    };
 
     // get_info() has one C++ type a key, known when compiling; Python gets text, as from pyxrt.
     static std::string typed_info_text(const xrt::device& device, unsigned int key)
@@ -64,8 +82,23 @@ cdef extern from *:
         }
     }
 
-    static xrt::device* open_index(unsigned int index) { return new xrt::device(index); }
-    static xrt::device* open_bdf(const std::string& bdf) { return new xrt::device(bdf); }
+    static xrt::device* open_index(unsigned int index)
+    {
+        turn mine;
+        return new xrt::device(index);
+    }
+
+    static xrt::device* open_bdf(const std::string& bdf)
+    {
+        turn mine;
+        return new xrt::device(bdf);
+    }
+
+    static void close(xrt::device* device)
+    {
+        turn mine;
+        delete device;
+    }
 
     static std::string loaded_uuid(const xrt::device& device)
     {
@@ -86,11 +119,37 @@ cdef extern from *:
 
     static xrt::bo* allocate(const xrt::device& device, size_t size, uint32_t flags, uint32_t group)
     {
+        turn mine;
         return new xrt::bo(device, size, static_cast<xrt::bo::flags>(flags), group);
+    }
+
+    static void release(xrt::bo* buffer)
+    {
+        turn mine;
+        delete buffer;
+    }
+
+    static void* map(xrt::bo& buffer)
+    {
+        turn mine;
+        return buffer.map();
+    }
+
+    static void write(xrt::bo& buffer, const void* data, size_t size, size_t seek)
+    {
+        turn mine;
+        buffer.write(data, size, seek);
+    }
+
+    static void read(xrt::bo& buffer, void* data, size_t size, size_t skip)
+    {
+        turn mine;
+        buffer.read(data, size, skip);
     }
 
     static void sync(xrt::bo& buffer, int direction, size_t size, size_t offset)
     {
+        turn mine;
         buffer.sync(static_cast<xclBOSyncDirection>(direction), size, offset);
     }
 
@@ -106,9 +165,6 @@ cdef extern from *:
     cdef cppclass xrt_bo "xrt::bo":
         size_t size() except + nogil
         uint64_t address() except + nogil
-        void* map() except + nogil
-        void write(const void*, size_t, size_t) except + nogil
-        void read(void*, size_t, size_t) except + nogil
 
     xrt_device* open_index "hetslurm::open_index"(unsigned int) except + nogil
     xrt_device* open_bdf "hetslurm::open_bdf"(const string&) except + nogil
@@ -117,6 +173,11 @@ cdef extern from *:
     string load_path "hetslurm::load_path"(xrt_device&, const string&) except + nogil
     string load_object "hetslurm::load_object"(xrt_device&, const xrt_xclbin&) except + nogil
     string uuid_of "hetslurm::uuid_of"(const xrt_xclbin&) except + nogil
+    void close_device "hetslurm::close"(xrt_device*) nogil
+    void release_buffer "hetslurm::release"(xrt_bo*) nogil
+    void* map_buffer "hetslurm::map"(xrt_bo&) except + nogil
+    void write_buffer "hetslurm::write"(xrt_bo&, const void*, size_t, size_t) except + nogil
+    void read_buffer "hetslurm::read"(xrt_bo&, void*, size_t, size_t) except + nogil
     xrt_bo* allocate "hetslurm::allocate"(const xrt_device&, size_t, uint32_t, uint32_t) except + nogil
     void sync_range "hetslurm::sync"(xrt_bo&, int, size_t, size_t) except + nogil
     unsigned int count_devices "xrt::system::enumerate_devices"() except + nogil
@@ -230,7 +291,7 @@ cdef class device:
 
     def __dealloc__(self):
         with nogil:
-            del self.handle
+            close_device(self.handle)
 
     def get_info(self, key):
         """What XRT says for a key of xrt_info_device, as text; JSON for sensors, memory, platform and host."""
@@ -290,12 +351,12 @@ cdef class bo:
 
     def __dealloc__(self):
         with nogil:
-            del self.handle
+            release_buffer(self.handle)
 
     def __getbuffer__(self, Py_buffer* view, int wanted):
         if self.memory is NULL:
             with nogil:
-                self.memory = self.handle.map()
+                self.memory = map_buffer(self.handle[0])
         PyBuffer_FillInfo(view, self, self.memory, self.handle.size(), 0, wanted)
 
     def map(self):
@@ -324,7 +385,7 @@ cdef class bo:
         self._inside(size, seek)
         if size:
             with nogil:
-                self.handle.write(&view[0], size, seek)
+                write_buffer(self.handle[0], &view[0], size, seek)
 
     def read(self, size_t size, size_t skip):
         """So many bytes of the host's side, from `skip` on: a NumPy array of int8, as pyxrt gives."""
@@ -335,7 +396,7 @@ cdef class bo:
         cdef signed char[::1] view = result
         if size:
             with nogil:
-                self.handle.read(&view[0], size, skip)
+                read_buffer(self.handle[0], &view[0], size, skip)
         return result
 
     cdef _inside(self, size_t size, size_t offset):

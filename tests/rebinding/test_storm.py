@@ -106,6 +106,18 @@ echo "$SLURM_JOB_ID $HET_KIND $SLURM_JOB_PARTITION" >> {folder}/said
         lines = self.sandbox.run(["scontrol", "show", "job", "-o"]).stdout.splitlines()
         return [parse_fields(line) for line in lines]
 
+    def what_is_left(self) -> str:
+        """Jobs that are not over, and what slurmctld and the nodes say of them."""
+        left = [job for job in self.jobs() if job["JobState"] not in FINAL_STATES]
+        logs = [path for path in self.sandbox.root.rglob("*.log") if path.name.startswith("slurm")]
+        lines = [
+            f"{path.name}: {line}"
+            for path in logs
+            for line in path.read_text(errors="replace").splitlines()
+            if any(job["JobId"] in line.replace("=", " ").split() for job in left)
+        ]
+        return "\n".join([*(json.dumps(job) for job in left), *lines])
+
     def said(self) -> dict[int, list[list[str]]]:
         """What each job said of itself when it began: (kind, partition)."""
         found: dict[int, list[list[str]]] = {}
@@ -166,7 +178,7 @@ def test_moves_under_load_and_two_restarts_lose_no_job(storm: Storm) -> None:
     storm.calm()
     await_(
         lambda: all(job["JobState"] in FINAL_STATES for job in storm.jobs()),
-        lambda: Counter((job["JobState"], job["Reason"], job["Partition"]) for job in storm.jobs()),
+        storm.what_is_left,
     )
     jobs, said = {int(job["JobId"]): job for job in storm.jobs()}, storm.said()
     assert set(storm.ids) <= jobs.keys(), "a job is lost"
