@@ -184,7 +184,10 @@ class RebindLedger:
                 self._db.rollback()
 
     def _refusal(self, error: Exception) -> HetslurmError:
-        return HetslurmError(f"{self.path}: cannot keep moves: {error}")
+        told = f"{self.path}: cannot keep moves: {error}"
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            told += "; move it aside to begin anew, and look for jobs that a move left held (squeue -t PD)"
+        return HetslurmError(told)
 
 
 def _row(who: Who) -> tuple[int, int, int]:
