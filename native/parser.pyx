@@ -67,11 +67,15 @@ def render(request):
     cdef het_error error
     cdef char text[HET_MAX_OPTION + 1]
     cdef size_t length
+    cdef int verdict
     fill_request(request, &filled)
     length = het_render(&filled, text, sizeof(text))
     if length >= sizeof(text):
         raise ValueError("the request is too long for --het")
-    if het_parse(NULL, 0, text, length, &again, &error) != HET_PARSE_OK:
+    verdict = het_parse(NULL, 0, text, length, &again, &error)
+    if verdict == HET_PARSE_NONE:
+        raise ValueError("a request without a target says nothing")
+    if verdict != HET_PARSE_OK:
         raise ValueError((<const char *> error.message).decode("utf-8"))
     for i in range(filled.n_targets):
         filled.target[i].line = 0

@@ -164,6 +164,11 @@ def test_a_request_that_no_author_could_write_is_not_rendered(request_: Request)
         render(request_)
 
 
+def test_a_request_without_a_target_is_told_so() -> None:
+    with pytest.raises(ValueError, match="without a target"):
+        render(Request(()))
+
+
 @pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
 def test_every_seed_of_the_fuzzer_is_read_or_refused_in_its_place(path: Path) -> None:
     script, apart, option = path.read_bytes().partition(b"\xff")
