@@ -48,6 +48,8 @@ def play_once(sandbox: Sandbox, mode: str, folder: Path, tell: Tell) -> Played:
     set_mode(sandbox, mode)
     set_pool(sandbox, ADDED, up=False)
     set_pool(sandbox, DRAINED, up=True)
+    groups = [group for group in spec_for(slurm_version()).groups if group.kind != ADDED]
+    sandbox.waiting.for_nodes_idle(name for group in groups for name in group.node_names())
     _await_seen(sandbox)
     out = folder / mode
     out.mkdir()

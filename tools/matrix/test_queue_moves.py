@@ -33,5 +33,5 @@ def test_a_queue_is_done_much_sooner_with_moves_than_with_placement_at_submit_al
     assert done.returncode == 0, result["broken_promise"]
     assert (off["jobs"], on["jobs"]) == (JOBS, JOBS)
     assert off["moves"] == 0 < on["moves"]
-    assert off["ran_in"].keys() == {"cpu", "gpu"}
+    assert "fpga" not in off["ran_in"]  # it comes after all were placed
     assert on["ran_in"].keys() == {"cpu", "gpu", "fpga"}
