@@ -86,9 +86,14 @@ def needed_units(target: Target, asked: Asked) -> float:
 
 def placed_record(record_text: str, decision: Decision, chosen: Candidate) -> str:
     """The job's record, as the plugin would have left it; what else it held stays."""
-    fields = {
+    return with_fields(record_text, placed_fields(decision.generation, chosen), without=("why",))
+
+
+def placed_fields(generation: int, chosen: Candidate) -> dict[str, object]:
+    """What a record says of a placement that the controller made by this snapshot."""
+    return {
         "state": "placed",
-        "gen": decision.generation,
+        "gen": generation,
         "target": chosen.target,
         "kind": chosen.kind,
         "type": chosen.type,
@@ -101,30 +106,30 @@ def placed_record(record_text: str, decision: Decision, chosen: Candidate) -> st
         "money": chosen.terms["money"].value,
         "by": "controller",
     }
-    return _with(record_text, fields, without=("why",))
 
 
 def spilled_record(record_text: str, decision: Decision, chosen: Candidate, res_id: int) -> str:
     """The record of a job that goes to the cloud on this reservation's money."""
-    return _with(placed_record(record_text, decision, chosen), {"res": res_id})
+    return with_fields(placed_record(record_text, decision, chosen), {"res": res_id})
 
 
 def waiting_record(record_text: str, why: str) -> str:
     """The record of a job that is held until it can go to the cloud, or again."""
-    return _with(record_text, {"state": "held", "why": why}, without=_PLACED)
+    return with_fields(record_text, {"state": "held", "why": why}, without=_PLACED)
 
 
 def refused_record(record_text: str, why: str) -> str:
     """The record of a job that nothing here can run: still held, and saying why."""
-    return _with(record_text, {"why": why})
+    return with_fields(record_text, {"why": why})
 
 
 def held_record(record_text: str) -> str:
     """The record of a job that is to be placed anew."""
-    return _with(record_text, {"state": "held"})
+    return with_fields(record_text, {"state": "held"})
 
 
-def _with(record_text: str, fields: dict[str, object], without: tuple[str, ...] = ()) -> str:
+def with_fields(record_text: str, fields: dict[str, object], without: tuple[str, ...] = ()) -> str:
+    """The record with these fields set and those left out; the request stays last, where one looks for it."""
     old = json.loads(record_text)
     request = {"het": old.pop("het", "")}  # last, where the eye expects the long one
     kept = {key: value for key, value in old.items() if key not in without}

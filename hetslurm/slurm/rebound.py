@@ -7,14 +7,12 @@ default back; so it goes nowhere where that does not fit.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 from hetslurm.cluster import UNLIMITED, Gres, Partition, QueuedJob
 from hetslurm.job import Request
 from hetslurm.placement import Asked, Candidate
-from hetslurm.slurm.binding import bind
+from hetslurm.slurm.binding import bind, placed_fields, with_fields
 from hetslurm.slurm.protocol import JobUpdate
 
 # Slurm's reasons of a job that will not run where it is, whatever comes free. (BadConstraints also holds it.)
@@ -92,30 +90,10 @@ def restore_update(before: QueuedJob, now: QueuedJob) -> JobUpdate:
 
 def moved_record(record_text: str, generation: int, chosen: Candidate, moves: int) -> str:
     """The record of a job that the controller moved there; what else it held stays."""
-    fields: dict[str, Any] = {
-        "state": "placed",
-        "gen": generation,
-        "target": chosen.target,
-        "kind": chosen.kind,
-        "type": chosen.type,
-        "alt": chosen.alt,
-        "pool": chosen.pool,
-        "partition": chosen.partition,
-        "score": chosen.score,
-        "wait_s": chosen.terms["wait_s"].value,
-        "run_s": chosen.terms["run_s"].value,
-        "money": chosen.terms["money"].value,
-        "by": "controller",
-        "moves": moves,
-    }
-    old = json.loads(record_text)
-    request = {"het": old.pop("het", "")}  # last, where the eye expects the long one
-    kept = {key: value for key, value in old.items() if key != "why"}
-    return json.dumps({**kept, **fields, **request}, separators=(",", ":"), ensure_ascii=False)
+    fields = placed_fields(generation, chosen) | {"moves": moves}
+    return with_fields(record_text, fields, without=("why",))
 
 
 def with_moves(record_text: str, moves: int) -> str:
     """The record with another count of moves."""
-    old = json.loads(record_text)
-    request = {"het": old.pop("het", "")}
-    return json.dumps({**old, "moves": moves, **request}, separators=(",", ":"), ensure_ascii=False)
+    return with_fields(record_text, {"moves": moves})
