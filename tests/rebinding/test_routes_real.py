@@ -20,6 +20,9 @@ from hetslurm.slurm.routes import steps
 
 pytestmark = pytest.mark.slurm
 
+# A job that leaves nothing behind.
+QUIET = ("--output=/dev/null", "--chdir=/tmp", "--wrap", "true")
+
 INSIDE = """#!/bin/sh
 echo "partition=$SLURM_JOB_PARTITION gpus=${SLURM_JOB_GPUS:-none}"
 scontrol show job -d -o $SLURM_JOB_ID | tr ' ' '\\n' | grep ^JOB_GRES
@@ -91,7 +94,7 @@ def test_a_job_gets_where_it_was_moved_and_has_that_device_alone(
 
 def test_nobody_gets_a_dummy_by_asking(sandbox: Sandbox, moves: Moves) -> None:
     if moves.version[:2] >= (24, 11):
-        done = sandbox.run(["sbatch", "-p", "cpu", "--gres=gpu:a100:1", "--wrap", "true"], check=False)
+        done = sandbox.run(["sbatch", "-p", "cpu", "--gres=gpu:a100:1", *QUIET], check=False)
         assert done.returncode  # there is none
         return
     for words in (
@@ -99,7 +102,7 @@ def test_nobody_gets_a_dummy_by_asking(sandbox: Sandbox, moves: Moves) -> None:
         ["--gpus=1"],
         ["-p", "gpu,cpu", "--gpus-per-node=a100:1"],
     ):
-        done = sandbox.run(["sbatch", *words, "--wrap", "true"], check=False)
+        done = sandbox.run(["sbatch", *words, *QUIET], check=False)
         assert done.returncode, words
         assert "only dummies" in done.stderr
     for words in (["-p", "gpu", "--gres=gpu:a100:1"], ["-p", "cpu"], ["-p", "fpga", "--gres=fpga:1"]):
